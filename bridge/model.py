@@ -1,0 +1,373 @@
+"""The nouns of the bridge, and the five protocols between its parts.
+
+Rules of this file:
+- no asyncio, no HTTP library, no SDK: an adapter needs this module (and bridge.markdown) and nothing else;
+- an Event is what a user did; it round-trips through msgspec, because it is the inbox row;
+- a Show carries the *whole* text of a part, never a delta: a lost call can then never lose text;
+- what differs between platforms is a value in Caps, never an optional method.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import msgspec
+
+if TYPE_CHECKING:  # names of types only: importing this module loads neither library
+    import httpx
+    from aiohttp import web
+
+# ------------------------------------------------------------------ who and where
+
+
+class Conversation(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A place where people talk: a chat, or one thread (topic) of it."""
+
+    bot: str
+    """Name of the bot in the config."""
+    chat: str
+    """The platform's chat id, as text."""
+    kind: Literal["private", "group"]
+    thread: str = ""
+    """The platform's thread or topic id; empty outside threads."""
+    name: str = ""
+    """What the platform calls the chat; empty in private chats."""
+
+
+class User(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Whoever did something. ``real`` is false for masks (anonymous admins, channels): they never match ``admins``."""
+
+    id: str
+    name: str = ""
+    language: str = ""
+    """IETF tag as the platform reports it (``zh-hans``), or empty."""
+    real: bool = True
+
+
+class Attachment(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A file that came with a message. ``ref`` is the adapter's own handle for ``Adapter.fetch``, never an address."""
+
+    kind: Literal["image", "file", "audio", "video", "sticker"]
+    ref: str
+    name: str = ""
+    size: int = 0
+    """Bytes; 0 = unknown."""
+    mime: str = ""
+
+
+class Quote(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The message that this one replies to."""
+
+    id: str
+    text: str = ""
+    own: bool = False
+    """True when the bot wrote it."""
+
+
+# ------------------------------------------------------------------ events (inbox rows)
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag=True):
+    """Something a user did. ``id`` is the platform's own id of the message (or press), unique in its chat."""
+
+    id: str
+    conversation: Conversation
+    user: User
+    at: float
+    """Unix seconds, by the platform's clock."""
+    handle: str = ""
+    """The adapter's own JSON: what it needs to answer this event after a restart."""
+
+
+class Message(Event, frozen=True, kw_only=True, omit_defaults=True):
+    """A message. In ``text`` the mention of the bot and the ``@bot`` behind a command are already taken out."""
+
+    text: str = ""
+    addressed: bool = True
+    """The bot was meant: a private chat, a mention, a reply to the bot, a command for it."""
+    attachments: tuple[Attachment, ...] = ()
+    quotes: tuple[Quote, ...] = ()
+
+
+class Press(Event, frozen=True, kw_only=True, omit_defaults=True):
+    """A button was pressed, or a form sent. ``target`` is a message id from ``Shown.ids``."""
+
+    target: str
+    key: str
+    values: dict[str, str] = {}
+
+
+class Reacted(Event, frozen=True, kw_only=True, omit_defaults=True):
+    """An emoji was put on (or taken off) the message ``target``."""
+
+    target: str
+    emoji: str
+    added: bool = True
+
+
+class Recalled(Event, frozen=True, kw_only=True, omit_defaults=True):
+    """The user took the message ``target`` back."""
+
+    target: str
+
+
+class Entered(Event, frozen=True, kw_only=True, omit_defaults=True):
+    """The bot came into a conversation; ``first`` when it meets this user for the first time."""
+
+    first: bool = False
+
+
+AnyEvent = Message | Press | Reacted | Recalled | Entered
+
+Receive = Callable[[AnyEvent], Awaitable[str | None]]
+"""Takes an event in. It returns after the durable commit, so the platform may be told then;
+a str is a toast for a Press."""
+
+
+# ------------------------------------------------------------------ what is shown
+
+
+class Button(msgspec.Struct, frozen=True, omit_defaults=True):
+    """``key`` (at most 40 ASCII characters) is issued and stored by the core; for ``link`` it is the address."""
+
+    key: str
+    label: str
+    role: Literal["stop", "choice", "good", "bad", "retry", "suggest", "link"]
+
+
+class Field(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One question of a form."""
+
+    key: str
+    label: str
+    kind: Literal["text", "paragraph", "number", "select", "password"] = "text"
+    required: bool = False
+    default: str = ""
+    options: tuple[tuple[str, str], ...] = ()
+    """(label, value) of a select."""
+    least: float | None = None
+    most: float | None = None
+
+
+class Form(msgspec.Struct, frozen=True, omit_defaults=True):
+    key: str
+    title: str
+    fields: tuple[Field, ...]
+
+
+class Source(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A quoted passage of the knowledge base. The texts never go to a log."""
+
+    id: str
+    name: str
+    text: str = ""
+    answer: str = ""
+    score: float = 0.0
+
+    def __repr__(self) -> str:
+        return f"Source(id={self.id!r})"
+
+
+class File(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A file in an answer, by its public address."""
+
+    url: str
+    name: str
+    image: bool = False
+
+
+class Show(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What one part (message, card, segment) of an answer shall look like now.
+
+    ``text`` is Markdown and whole. While it is empty, ``status`` stands in its place. A final Show with neither text
+    nor status takes the part off the screen: an earlier attempt at this answer was longer.
+    """
+
+    part: int = 0
+    text: str = ""
+    final: bool = False
+    status: str = ""
+    thinking: str = ""
+    buttons: tuple[Button, ...] = ()
+    form: Form | None = None
+    sources: tuple[Source, ...] = ()
+    files: tuple[File, ...] = ()
+    plain: bool = False
+    """The platform has rejected the formatted text: send the same words without formatting."""
+
+
+class Shown(msgspec.Struct, frozen=True):
+    """What came of a Show. ``ref`` is all that ``Adapter.answer(resume=…)`` needs; ``ids`` are the platform's message
+    ids of the whole answer so far; ``calls`` is how many calls it took from the platform's budget."""
+
+    ref: str
+    ids: tuple[str, ...]
+    calls: int = 1
+
+
+# ------------------------------------------------------------------ what a platform can do
+
+
+class Rate(msgspec.Struct, frozen=True):
+    """A platform's call limit: ``calls`` in any ``seconds``."""
+
+    calls: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Caps:
+    """What the platform can do in one conversation. Values, not methods: the Presenter reads them."""
+
+    fits: Callable[[str], bool]
+    """Does this Markdown fit into one part?"""
+    live: bool
+    """A part can be changed after it was sent."""
+    interval: float = 1.0
+    """Least seconds between two previews of one answer."""
+    rate: Rate | None = None
+    """Call limit of one chat; every call counts."""
+    sends: int | None = None
+    """How many parts may be sent for one question; None = no limit."""
+    window: float | None = None
+    """Seconds after the question in which an answer may be sent; None = no limit."""
+    buttons: bool = True
+    typing: bool = False
+    inbound: frozenset[str] = frozenset()
+    """Attachment kinds that ``fetch`` can bring."""
+
+
+class State(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Where a bot stands, as /readyz shows it."""
+
+    state: Literal["connecting", "connected", "login_needed", "standby", "failed"]
+    detail: str = ""
+
+
+# ------------------------------------------------------------------ protocols
+
+Handler = Callable[["web.Request"], Awaitable["web.StreamResponse"]]
+
+
+class Surface(Protocol):
+    """One answer on screen: a message, a card, a draft, a sequence. How it gets there is its private business."""
+
+    async def show(self, op: Show) -> Shown:
+        """Bring one part to the state that ``op`` describes.
+
+        Raises RateLimited, Unreachable, Unsure or Rejected. Calls never overlap, and it is never cancelled but at the
+        end of the process.
+        """
+        ...
+
+
+class Adapter(Protocol):
+    """One bot on one platform. Built as ``Class(name, options, host)``; no IO before ``run``."""
+
+    async def run(self, receive: Receive) -> None:
+        """Connect and hand events in until cancelled. Raises Fatal when only the operator can help."""
+        ...
+
+    def caps(self, to: AnyEvent) -> Caps: ...
+
+    def answer(self, to: AnyEvent, turn: str, resume: str | None = None) -> Surface:
+        """The surface for the answer to an event; no IO yet.
+
+        ``turn`` is stable over restarts and seeds the platform's idempotency keys; ``resume`` is the last
+        ``Shown.ref``: the same messages go on.
+        """
+        ...
+
+    async def typing(self, to: AnyEvent) -> None: ...
+
+    def fetch(self, what: Attachment) -> AsyncIterator[bytes]: ...
+
+
+class Login(Protocol):
+    """What an adapter has beside Adapter when its account logs in by QR code."""
+
+    async def login(self, qr: Callable[[str], Awaitable[None]], ask: Callable[[str], Awaitable[str]]) -> None: ...
+
+
+class Host(Protocol):
+    """What the bridge gives to an adapter."""
+
+    http: httpx.AsyncClient
+
+    def state(self, state: State) -> None:
+        """Tell where the bot stands."""
+        ...
+
+    async def load(self, key: str) -> bytes | None: ...
+
+    async def save(self, key: str, value: bytes) -> None:
+        """Keep something of the adapter's own (credentials, cursors), durably on return."""
+        ...
+
+    def route(self, method: str, path: str, handler: Handler) -> None:
+        """Serve ``path`` on the bridge's port. Callbacks live under ``/hooks/{bot}``, pages under ``/chat/{bot}``."""
+        ...
+
+    def local(self, request: web.Request) -> bool:
+        """Does the request come from this very machine, and not through a proxy? (DESIGN 2.4)"""
+        ...
+
+    async def spend(self, chat: str, durable: bool) -> float:
+        """Draw a call of the adapter's own from the budget: 0 = go, else ask again after so many seconds.
+
+        ``chat`` is empty for calls that concern no chat. Calls within ``Surface.show`` are drawn by the pump.
+        """
+        ...
+
+    async def final(self, event: str, timeout: float) -> Show | None:
+        """Wait for the final Show of an event's answer: for replies that need the HTTP response."""
+        ...
+
+
+# ------------------------------------------------------------------ errors
+
+
+class BridgeError(Exception):
+    """Base of the designed errors. The docstring of a class is its default message."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(message or (self.__doc__ or "").split("\n")[0])
+
+
+class RateLimited(BridgeError):
+    """The platform wants fewer calls.
+
+    ``retry_after`` in seconds; ``chat`` says whether the limit is of one chat or of the whole bot.
+    """
+
+    def __init__(self, retry_after: float, message: str = "", *, whole_bot: bool = False) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+        self.whole_bot = whole_bot
+
+
+class Rejected(BridgeError):
+    """The platform does not take this text as it is."""
+
+
+class Gone(Rejected):
+    """The conversation is closed to the bot: blocked, removed, deleted."""
+
+
+class Unreachable(BridgeError):
+    """The platform could not be reached: nothing was sent."""
+
+
+class Unsure(BridgeError):
+    """The call may or may not have arrived."""
+
+
+class Fatal(BridgeError):
+    """The bot cannot go on without its operator."""
+
+
+def options_of(options: type[msgspec.Struct], raw: Mapping[str, Any]) -> Any:
+    """An adapter's options from plain values: what tests and ``chat`` use in place of a config file."""
+    return msgspec.convert(raw, options, strict=False)
