@@ -1,0 +1,13 @@
+"""A bridge between chat platforms and FastGPT. The road of one message, in seven hops:
+
+1  adapters/x        the platform's event -> a pure ``parse`` -> an Event (model.py)
+2  core.py           the guards, in order: allowed? addressed? a command? too fast?
+3  store/            committed and deduplicated; only now is the platform told
+4  store/            the lane: one conversation in order, thousands side by side
+5  turn.py           asks fastgpt.py (wire.py, sse.py) and survives its own death
+6  pump.py           tokens -> present.py (what to show) -> pace.py (may it be sent now?)
+7  adapters/x        the pure renderer, and one call to the platform
+
+config.py, session.py (chatId, variables) and words.py are pure; http.py is the port; app.py builds it all, cli.py runs
+it. bridge.* never imports adapters.* but in app.py; an adapter imports bridge.model and bridge.markdown only.
+"""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import msgspec
 
 if TYPE_CHECKING:  # names of types only: importing this module loads neither library
+    import aiohttp
     import httpx
     from aiohttp import web
 
@@ -229,6 +230,8 @@ class Caps:
     """Least seconds between two previews of one answer."""
     rate: Rate | None = None
     """Call limit of one chat; every call counts."""
+    bot_rate: Rate | None = None
+    """Call limit of the whole bot."""
     sends: int | None = None
     """How many parts may be sent for one question; None = no limit."""
     window: float | None = None
@@ -295,6 +298,12 @@ class Host(Protocol):
     """What the bridge gives to an adapter."""
 
     http: httpx.AsyncClient
+    session: aiohttp.ClientSession
+    """The connections beneath ``http``, for an SDK that brings its own protocol."""
+
+    def proxy(self, url: str) -> str | None:
+        """The proxy for an address: the bot's own, else the environment's. ``http`` uses it by itself."""
+        ...
 
     def state(self, state: State) -> None:
         """Tell where the bot stands."""
@@ -319,10 +328,6 @@ class Host(Protocol):
 
         ``chat`` is empty for calls that concern no chat. Calls within ``Surface.show`` are drawn by the pump.
         """
-        ...
-
-    async def final(self, event: str, timeout: float) -> Show | None:
-        """Wait for the final Show of an event's answer: for replies that need the HTTP response."""
         ...
 
 

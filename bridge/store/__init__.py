@@ -1,0 +1,92 @@
+"""What is kept, and in which order it is worked on: the engine protocol and its jobs.
+
+Rules of this folder:
+- ``submit`` returns after the commit: only then is a platform told that its event has arrived;
+- jobs of one lane run one after the other in the order of their submission, lanes run side by side;
+- a job that was not reported done is run again at the next start: a handler finds in its own rows how far it came;
+- writes take effect in the order of the calls, whether awaited or not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from bridge.model import BridgeError
+
+
+class StoreError(BridgeError):
+    """The store cannot be used."""
+
+
+def _nobody() -> None:
+    """Nobody works on this job yet."""
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """One row of the inbox."""
+
+    key: str
+    """Unique: a second submission of the same key is a duplicate."""
+    lane: str
+    body: bytes
+    owner: str = ""
+    """Whose job it is: ``stop`` may be bound to it."""
+    halted: Literal["", "stop", "park"] = ""
+    on_halt: Callable[[], None] = field(default=_nobody)
+
+    def halt(self, how: Literal["stop", "park"]) -> None:
+        """Ask the handler to end: ``stop`` = a user wants no more of it, ``park`` = the process is going down."""
+        if not self.halted:
+            self.halted = how
+            self.on_halt()
+
+
+Handle = Callable[[Job], Awaitable[bool]]
+"""Works on a job: True = done, False = leave it for the next start. What it raises is logged, and the job left."""
+
+
+class Engine(Protocol):
+    """A durable inbox with lanes, and a table of values by key."""
+
+    async def start(self, handle: Handle | None) -> None:
+        """Open the store and take up what is unfinished. Without a handler nothing is run (for other commands)."""
+        ...
+
+    async def submit(self, jobs: Sequence[Job]) -> list[bool]:
+        """Durable on return; False where the key was known already."""
+        ...
+
+    async def stop(self, lane: str, owner: str | None = None, *, key: str | None = None) -> int:
+        """Halt the running job of a lane and say how many that were: only ``owner``'s, or the job ``key``, when given."""
+        ...
+
+    async def take_waiting(self, lane: str) -> list[Job]:
+        """Take the jobs that wait in a lane out of it; they count as done."""
+        ...
+
+    async def get(self, *keys: str) -> list[bytes | None]: ...
+
+    def put(self, values: Mapping[str, bytes | None]) -> Awaitable[None]:
+        """Write values, None = delete, in one transaction; durable when the awaitable is done."""
+        ...
+
+    async def slot(self, key: str, per_second: float, burst: int) -> float:
+        """A shared rate limit: 0 = taken, else seconds until there is room; nothing was taken."""
+        ...
+
+    async def close(self, grace: float) -> None:
+        """Start no further job, give the running ones ``grace`` seconds, park the rest, close."""
+        ...
+
+
+def open_engine(url: str) -> Engine:
+    """The engine for a ``store:`` setting."""
+    scheme, _, rest = url.partition(":")
+    if scheme == "sqlite" and rest:
+        from bridge.store.sqlite import SQLite
+
+        return SQLite(rest)
+    raise StoreError(f"store: {scheme or url!r} is not known; use sqlite:PATH")

@@ -1,0 +1,79 @@
+"""The terminal, and the reference adapter: everything that an adapter has, and nothing else. Read it first.
+
+A terminal cannot take back what it printed, but it can go on: the surface prints what is new of the text, so it is
+``live``. Only when a text changes its mind (a re-opened fence, another attempt) is it printed again, whole.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import AsyncIterator
+
+import msgspec
+
+from bridge.model import AnyEvent, Attachment, Caps, Conversation, Host, Message, Receive, Show, Shown, State, User
+
+
+class Options(msgspec.Struct, frozen=True):
+    """The terminal has no keys in config.yaml."""
+
+
+class Screen:
+    """One answer, printed as it grows. ``ref`` is the number of parts: nothing of a terminal outlives the process."""
+
+    def __init__(self, done: asyncio.Event) -> None:
+        self._printed = ""
+        self._parts = 0
+        self._done = done
+
+    async def show(self, op: Show) -> Shown:
+        text = op.text
+        if not text.startswith(self._printed):
+            print(flush=True)
+            self._printed = ""
+        print(text[len(self._printed) :], end="\n" if op.final and text else "", flush=True)
+        self._printed = "" if op.final else text
+        self._parts = max(self._parts, op.part + 1)
+        if op.final:
+            self._done.set()
+        return Shown(str(self._parts), tuple(str(n) for n in range(self._parts)))
+
+
+class Adapter:
+    def __init__(self, name: str, options: Options, host: Host) -> None:
+        self._name = name
+        self._host = host
+        self._answered = asyncio.Event()
+
+    async def run(self, receive: Receive) -> None:
+        """A question a line, until the end of the input."""
+        self._host.state(State("connected"))
+        to = Conversation(bot=self._name, chat="terminal", kind="private")
+        started = time.time_ns()
+        while line := await asyncio.to_thread(_ask):
+            started += 1
+            self._answered.clear()
+            await receive(
+                Message(id=str(started), conversation=to, user=User("you"), at=time.time(), text=line.strip())
+            )
+            await self._answered.wait()
+
+    def caps(self, to: AnyEvent) -> Caps:
+        return Caps(fits=lambda text: True, live=True, interval=0.05, buttons=False)
+
+    def answer(self, to: AnyEvent, turn: str, resume: str | None = None) -> Screen:
+        return Screen(self._answered)
+
+    async def typing(self, to: AnyEvent) -> None:
+        """A terminal has no such sign."""
+
+    async def fetch(self, what: Attachment) -> AsyncIterator[bytes]:
+        raise NotImplementedError("no file comes in by the terminal")
+        yield b""
+
+
+def _ask() -> str:
+    print("\n> " if sys.stdin.isatty() else "", end="", flush=True)
+    return sys.stdin.readline()

@@ -1,0 +1,206 @@
+"""The process: builds everything from the config, runs it, and takes it down in order.
+
+Rules of this file:
+- it is the only one of bridge.* that knows adapters.*, and imports an adapter only when a bot names its platform;
+- everything that lives has one owner here; nothing is global;
+- down in the order in which it came up: no new messages, then the answers are finished or parked, then the store, the
+  connections, the port.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import logging
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import httpx
+import msgspec
+from aiohttp import web
+
+import adapters
+import bridge
+from bridge import http
+from bridge.config import Config, ConfigError
+from bridge.core import Bot, Core
+from bridge.fastgpt import FastGPT
+from bridge.model import Adapter, AnyEvent, Fatal, Handler, State
+from bridge.pace import Budget
+from bridge.store import Engine, open_engine
+from bridge.turn import Turns
+from bridge.wire import Wire
+
+log = logging.getLogger(__name__)
+
+RESTART = 1.0, 60.0
+"""Seconds before an adapter that fell over is started again: the first, the most."""
+HEALTH_AGE = 2.0
+"""Seconds for which one trial write answers /readyz."""
+
+
+class Platforms(Mapping[str, type[msgspec.Struct]]):
+    """Platform name -> its options; looking one up imports its adapter."""
+
+    def __init__(self, registry: Mapping[str, str]) -> None:
+        self._registry = registry
+
+    def module(self, name: str) -> Any:
+        return importlib.import_module(self._registry[name])
+
+    def __getitem__(self, name: str) -> type[msgspec.Struct]:
+        options: type[msgspec.Struct] = self.module(name).Options
+        return options
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._registry
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._registry)
+
+    def __len__(self) -> int:
+        return len(self._registry)
+
+
+def own_adapters() -> None:
+    """Refuse to start on somebody else's package: a distribution on PyPI owns the name ``adapters`` too."""
+    if (
+        not hasattr(adapters, "ADAPTERS")
+        or Path(adapters.__file__ or "").parent.parent != Path(bridge.__path__[0]).parent
+    ):
+        raise ConfigError(
+            f"another package named 'adapters' is installed at {adapters.__file__}: "
+            "install fastgpt-bridge into an environment of its own"
+        )
+
+
+class _Host:
+    """What one adapter gets: bridge.model.Host."""
+
+    def __init__(self, name: str, wire: Wire, proxy: str, engine: Engine, server: http.Server, budget: Budget) -> None:
+        self.http: httpx.AsyncClient = wire.client(proxy)
+        self.session: aiohttp.ClientSession = wire.session
+        self._name = name
+        self._wire = wire
+        self._proxy = proxy
+        self._engine = engine
+        self._server = server
+        self._budget = budget
+
+    def proxy(self, url: str) -> str | None:
+        return self._wire.proxy_for(url, self._proxy)
+
+    def state(self, state: State) -> None:
+        if self._server.state(self._name, state):
+            log.info("bot %s: %s%s", self._name, state.state, f" ({state.detail})" if state.detail else "")
+
+    async def load(self, key: str) -> bytes | None:
+        return (await self._engine.get(f"adapter:{self._name}:{key}"))[0]
+
+    async def save(self, key: str, value: bytes) -> None:
+        await self._engine.put({f"adapter:{self._name}:{key}": value})
+
+    def route(self, method: str, path: str, handler: Handler) -> None:
+        self._server.route(method, path, handler)
+
+    def local(self, request: web.Request) -> bool:
+        return http.local(request)
+
+    async def spend(self, chat: str, durable: bool) -> float:
+        return self._budget.spend(chat, asyncio.get_running_loop().time(), durable=durable)
+
+
+class Bridge:
+    """One config, running. ``async with`` starts it; leaving ends it within ``shutdown_grace``."""
+
+    def __init__(self, config: Config, registry: Mapping[str, str] = adapters.ADAPTERS) -> None:
+        self._config = config
+        self._platforms = Platforms(registry)
+        self.engine = open_engine(config.store)
+        self.core = Core(self.engine)
+        self.server = http.Server(config.http.admin_token, self._store_writes)
+        self._bots: dict[str, Bot] = {}
+        self._turns = Turns(self.engine, self._bots)
+        self._running: list[asyncio.Task[None]] = []
+        self._health = (0.0, False)
+        self.port = 0
+
+    async def __aenter__(self) -> Bridge:
+        self._wire = Wire()
+        try:
+            await self._start()
+        except BaseException:
+            await self._stop(0.0)
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stop(self._config.shutdown_grace)
+
+    async def _start(self) -> None:
+        config = self._config
+        apps = {name: FastGPT(app, self._wire.client(app.proxy)) for name, app in config.fastgpt.items()}
+        for name, bot in config.bots.items():
+            budget = Budget()
+            host = _Host(name, self._wire, bot.proxy, self.engine, self.server, budget)
+            adapter: Adapter = self._platforms.module(bot.platform).Adapter(name, bot.options, host)
+            self._bots[name] = Bot(name, bot, adapter, apps[bot.app], config.fastgpt[bot.app], budget)
+            host.state(State("connecting"))
+        await self.engine.start(self._turns.run)
+        self.port = await self.server.start(*config.http.address)
+        self._running = [
+            asyncio.create_task(self._keep_running(bot), name=f"bot {name}") for name, bot in self._bots.items()
+        ]
+
+    async def _stop(self, grace: float) -> None:
+        for task in self._running:
+            task.cancel()
+        if self._running:
+            await asyncio.wait(self._running)
+        await self.engine.close(grace)
+        await self._turns.close()
+        await self.server.close()
+        await self._wire.close()
+
+    async def _keep_running(self, bot: Bot) -> None:
+        """An adapter that falls over is started again; one that only its operator can help is left ``failed``."""
+        wait, most = RESTART
+        while True:
+            started = time.monotonic()
+            try:
+                await bot.adapter.run(self._receiver(bot))
+                return
+            except Fatal as error:
+                log.error("bot %s has failed: %s", bot.name, error)
+                self.server.state(bot.name, State("failed", str(error)))
+                return
+            except Exception:
+                log.exception("bot %s fell over and is started again in %.0f s", bot.name, wait)
+            self.server.state(bot.name, State("connecting", "it fell over; see the log"))
+            await asyncio.sleep(wait)
+            wait = RESTART[0] if time.monotonic() - started > most else min(most, wait * 2)
+
+    def _receiver(self, bot: Bot) -> Callable[[AnyEvent], Awaitable[str | None]]:
+        async def receive(event: AnyEvent) -> str | None:
+            return await self.core.receive(bot, event)
+
+        return receive
+
+    async def finished(self) -> None:
+        """Until every adapter has ended by itself, as the console does."""
+        await asyncio.wait(self._running)
+
+    async def _store_writes(self) -> bool:
+        at, healthy = self._health
+        if time.monotonic() - at > HEALTH_AGE or not healthy:
+            try:
+                await asyncio.wait_for(self.engine.put({"health": b"1"}), 5.0)
+                healthy = True
+            except Exception as error:  # whatever it is, the store does not write
+                log.error("the store does not write: %s", error)
+                healthy = False
+            self._health = (time.monotonic(), healthy)
+        return healthy

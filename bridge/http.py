@@ -1,0 +1,127 @@
+"""The one port: health, metrics, and what the adapters serve.
+
+Rules of this file:
+- without a token, only this very machine is let in: the peer address *and* the Host header are loopback, no forwarding
+  header is present, and Origin is absent or the same (DESIGN 2.4). A page in a browser can reach 127.0.0.1, and a
+  reverse proxy makes the whole world local;
+- tokens are compared in constant time.
+"""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from urllib.parse import urlsplit
+
+import msgspec
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from bridge.model import Handler, State
+
+BODY_MOST = 1 << 20
+_FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP", "Via")
+
+
+class BotState(msgspec.Struct, omit_defaults=False):
+    """A bot's row on /readyz. ``since`` is Unix seconds."""
+
+    state: str
+    since: float
+    detail: str = ""
+
+
+def local(request: web.Request) -> bool:
+    """Does the request come from this machine itself?"""
+    if any(name in request.headers for name in _FORWARDED):
+        return False
+    peer = request.transport.get_extra_info("peername") if request.transport else None
+    if not peer or not _loopback(str(peer[0])) or not _loopback(_host(request.headers.get("Host", ""))):
+        return False
+    origin = request.headers.get("Origin")
+    return origin is None or urlsplit(origin).netloc == request.headers.get("Host")
+
+
+def bearer(request: web.Request, token: str) -> bool:
+    """Does the request carry ``Authorization: Bearer token``?"""
+    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+    return bool(token) and scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), token.encode())
+
+
+def _host(header: str) -> str:
+    return header[1:].partition("]")[0] if header.startswith("[") else header.partition(":")[0]
+
+
+def _loopback(host: str) -> bool:
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+class Server:
+    """Serves until closed. ``healthy`` says whether the store writes."""
+
+    def __init__(self, admin_token: str, healthy: Callable[[], Awaitable[bool]]) -> None:
+        self._admin_token = admin_token
+        self._healthy = healthy
+        self._states: dict[str, BotState] = {}
+        self.app = web.Application(client_max_size=BODY_MOST)
+        for path, handler in (("/healthz", self._health), ("/readyz", self._ready), ("/metrics", self._metrics)):
+            self.app.router.add_get(path, handler)
+        self._runner = web.AppRunner(self.app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
+
+    async def start(self, host: str, port: int) -> int:
+        """Listen; gives the port (of interest when 0 was asked for)."""
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, host, port)
+        await site.start()
+        return int(self._runner.addresses[0][1])
+
+    async def close(self) -> None:
+        await self._runner.cleanup()
+
+    def route(self, method: str, path: str, handler: Handler) -> None:
+        self.app.router.add_route(method, path, handler)
+
+    def state(self, bot: str, state: State) -> bool:
+        """Note where a bot stands; True when that is news."""
+        before = self._states.get(bot)
+        if before is not None and (before.state, before.detail) == (state.state, state.detail):
+            return False
+        since = before.since if before is not None and before.state == state.state else time.time()
+        self._states[bot] = BotState(state.state, since, state.detail)
+        return True
+
+    @property
+    def states(self) -> Mapping[str, BotState]:
+        return self._states
+
+    async def ready(self) -> bool:
+        return await self._healthy() and all(bot.state != "failed" for bot in self._states.values())
+
+    # ------------------------------------------------------------ handlers
+
+    def _trusted(self, request: web.Request) -> bool:
+        return bearer(request, self._admin_token) if self._admin_token else local(request)
+
+    async def _health(self, request: web.Request) -> web.Response:
+        return web.Response(text="ok\n")
+
+    async def _ready(self, request: web.Request) -> web.Response:
+        ready = await self.ready()
+        body: dict[str, object] = {"ready": ready}
+        if self._trusted(request):
+            body["bots"] = self._states
+        return web.Response(
+            body=msgspec.json.encode(body), status=200 if ready else 503, content_type="application/json"
+        )
+
+    async def _metrics(self, request: web.Request) -> web.Response:
+        if not self._trusted(request):
+            raise web.HTTPUnauthorized
+        return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})

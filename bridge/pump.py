@@ -1,0 +1,138 @@
+"""Joins tokens, Presenter, call budget and Surface: one answer's way onto the screen.
+
+Rules of this file:
+- one call in flight, and always the newest text: whatever arrives during a call or a hold goes out with the next one;
+- the pump is woken by its own timer, by the first token and by the end, never by each token: at 50 tokens a second that
+  is most of what a peer spends;
+- an operation that failed is asked for anew, so a final lands however long the platform refuses.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections.abc import Awaitable, Callable
+
+import msgspec
+
+from bridge.alarm import Alarm
+from bridge.model import Caps, Gone, RateLimited, Rejected, Show, Shown, Surface, Unreachable, Unsure
+from bridge.pace import Budget
+from bridge.present import Presenter
+
+log = logging.getLogger(__name__)
+
+BACKOFF = 0.5, 30.0
+"""Seconds between tries while a platform cannot be reached: the first, the most."""
+
+
+class Pump:
+    """``kept(op, shown)`` is awaited after each call, before the next: it commits what a restart needs."""
+
+    def __init__(
+        self,
+        presenter: Presenter,
+        surface: Surface,
+        budget: Budget,
+        chat: str,
+        caps: Caps,
+        kept: Callable[[Show, Shown], Awaitable[None]],
+    ) -> None:
+        self._presenter = presenter
+        self._surface = surface
+        self._budget = budget
+        self._chat = chat
+        self._caps = caps
+        self._kept = kept
+        self._alarm = Alarm()
+        self._clock = asyncio.get_running_loop().time
+        self._idle = False
+        self._parked = False
+        self._plain = False
+        self._tries = 0
+
+    @property
+    def text(self) -> str:
+        return self._presenter.text
+
+    @property
+    def rest(self) -> str:
+        return self._presenter.rest()
+
+    def feed(self, token: str) -> None:
+        self._presenter.feed(token, self._clock())
+        if self._idle:
+            self._alarm.ring()
+
+    def status(self, text: str) -> None:
+        self._presenter.status(text)
+        if self._idle:
+            self._alarm.ring()
+
+    def end(self, note: str = "") -> None:
+        self._presenter.end(note)
+        self._alarm.ring()
+
+    def park(self) -> None:
+        """Leave after the call in flight."""
+        self._parked = True
+        self._alarm.ring()
+
+    async def run(self) -> bool:
+        """Until everything is on the screen (True) or the pump was parked (False). Raises Rejected when the platform
+        refuses the words even without formatting."""
+        presenter = self._presenter
+        while not self._parked:
+            now = self._clock()
+            op = presenter.next(now)
+            if op is None:
+                if presenter.done:
+                    return True
+                await self._sleep(presenter.wake_at())
+                continue
+            urgent = presenter.urgent
+            wait = self._budget.take(self._chat, self._caps, now, durable=urgent)
+            if wait <= 0.0:
+                wait = await self._show(op)
+            if wait > 0.0:
+                now = self._clock()
+                presenter.failed(now, wait)
+                if urgent:
+                    await self._alarm.sleep(now + wait)
+        return False
+
+    async def _sleep(self, until: float) -> None:
+        self._idle = until == math.inf
+        await self._alarm.sleep(until)
+        self._idle = False
+
+    async def _show(self, op: Show) -> float:
+        """Make the call. 0 = it arrived, else it did not: seconds to wait before the next."""
+        if self._plain:
+            op = msgspec.structs.replace(op, plain=True)
+        try:
+            shown = await self._surface.show(op)
+        except RateLimited as limit:
+            self._budget.hold(self._chat, self._clock(), limit.retry_after, whole_bot=limit.whole_bot)
+            return limit.retry_after
+        except (Unreachable, Unsure) as error:
+            # An edit may be repeated at will, and a send that did arrive was only a preview: Unsure needs no more care
+            # where messages can be changed.
+            first, most = BACKOFF
+            self._tries += 1
+            if self._tries in (1, 10, 100):
+                log.warning("chat %s: %s (try %d)", self._chat, error, self._tries)
+            return min(most, first * 2.0 ** min(self._tries - 1, 10))
+        except Gone:
+            raise
+        except Rejected as error:
+            if self._plain:
+                raise
+            log.warning("chat %s: the platform rejects the formatted text (%s); sent plain", self._chat, error)
+            self._plain = True
+            return 0.001
+        self._tries = 0
+        self._budget.spent(self._chat, self._clock(), shown.calls - 1)
+        await self._kept(op, shown)
+        return 0.0

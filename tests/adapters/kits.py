@@ -1,0 +1,276 @@
+"""A kit for each platform: how to start it, how a user speaks there, and what the screen shows.
+
+The contract suite knows platforms by these alone. An adapter without a kit fails it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import queue
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from html.parser import HTMLParser
+from typing import Any, ClassVar
+
+import aiohttp
+import httpx
+import msgspec
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from adapters import console, telegram
+from adapters import web as web_chat
+from bridge.http import local
+from bridge.model import Adapter, AnyEvent, BridgeError, Handler, RateLimited, Rejected, State, Unreachable, Unsure
+from bridge.wire import Wire
+from tests.fakes.botapi import BotApi
+
+
+class Double:
+    """A Host without a bridge, and a core that notes what it is given. ``store`` outlives it: a new one is a restart."""
+
+    def __init__(self, wire: Wire, store: dict[str, bytes]) -> None:
+        self.http: httpx.AsyncClient = wire.client()
+        self.session: aiohttp.ClientSession = wire.session
+        self.app = web.Application()
+        self.states: list[State] = []
+        self.store = store
+        self.events: asyncio.Queue[AnyEvent] = asyncio.Queue()
+        self.toast: str | None = None
+        self.committed = asyncio.Event()
+        """While it is not set, the commit does not come."""
+        self.committed.set()
+
+    async def receive(self, event: AnyEvent) -> str | None:
+        self.events.put_nowait(event)
+        await self.committed.wait()
+        return self.toast
+
+    def proxy(self, url: str) -> str | None:
+        return None
+
+    def state(self, state: State) -> None:
+        self.states.append(state)
+
+    async def load(self, key: str) -> bytes | None:
+        return self.store.get(key)
+
+    async def save(self, key: str, value: bytes) -> None:
+        self.store[key] = value
+
+    def route(self, method: str, path: str, handler: Handler) -> None:
+        self.app.router.add_route(method, path, handler)
+
+    def local(self, request: web.Request) -> bool:
+        return local(request)
+
+    async def spend(self, chat: str, durable: bool) -> float:
+        return 0.0
+
+
+class Kit(ABC):
+    """One user, one private conversation, one bot named ``bot``."""
+
+    lasting: ClassVar[bool] = True
+    """What was shown can be changed after a restart."""
+    faults: ClassVar[dict[str, type[BridgeError]]] = {}
+    """Fault of the platform -> what ``show`` raises."""
+
+    def __init__(self) -> None:
+        self.store: dict[str, bytes] = {}
+        self.wire = Wire({})
+
+    @asynccontextmanager
+    async def bot(self) -> AsyncIterator[tuple[Adapter, Double]]:
+        """The adapter, running. Entered again, it is a restart on the same store and platform."""
+        host = Double(self.wire, self.store)
+        adapter = self.build(host)
+        async with AsyncExitStack() as stack:
+            await self.connect(stack, host)
+            task = asyncio.create_task(adapter.run(host.receive))
+            stack.push_async_callback(_ended, task)
+            while not any(state.state == "connected" for state in host.states):
+                await asyncio.sleep(0.001)
+                assert not task.done(), task.exception()
+            yield adapter, host
+
+    async def connect(self, stack: AsyncExitStack, host: Double) -> None:
+        """Whatever has to be there before the adapter runs."""
+
+    @abstractmethod
+    def build(self, host: Double) -> Adapter: ...
+
+    @abstractmethod
+    async def open(self, stack: AsyncExitStack) -> None:
+        """Start the platform."""
+
+    @abstractmethod
+    async def say(self, text: str) -> None:
+        """The user sends a message; returns without waiting for the bot."""
+
+    @abstractmethod
+    async def acknowledged(self) -> bool:
+        """Does the platform think that the bot has everything?"""
+
+    @abstractmethod
+    async def screen(self) -> list[str]:
+        """What the user sees of the bot, in order."""
+
+    async def press(self, target: str, key: str) -> None:
+        raise NotImplementedError
+
+    def fault(self, name: str) -> None:
+        raise NotImplementedError
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+class Telegram(Kit):
+    faults: ClassVar = {
+        "429": RateLimited,
+        "500": Unsure,
+        "502": Unsure,
+        "drop_before": Unsure,
+        "drop_after": Unsure,
+        "entities": Rejected,
+        "down": Unreachable,
+    }
+
+    async def open(self, stack: AsyncExitStack) -> None:
+        self.api = await stack.enter_async_context(BotApi())
+        self._down = False
+
+    def build(self, host: Double) -> Adapter:
+        base = "http://127.0.0.1:9" if self._down else self.api.url
+        return telegram.Adapter("bot", telegram.Options(token=self.api.token, api_base=base), host)
+
+    async def say(self, text: str) -> None:
+        self.api.say(text, chat=7)
+
+    async def acknowledged(self) -> bool:
+        if self.api.unconfirmed():
+            with suppress(TimeoutError):
+                await self.api.until(lambda: not self.api.unconfirmed(), 0.3)
+        return not self.api.unconfirmed()
+
+    async def screen(self) -> list[str]:
+        return [seen.text for seen in self.api.screen(7) if seen.from_bot]
+
+    async def press(self, target: str, key: str) -> None:
+        self.api.press(7, int(target), key)
+
+    def fault(self, name: str) -> None:
+        if name == "down":
+            self._down = True
+        else:
+            self.api.fail("*", 1, name, chat=7)  # type: ignore[arg-type]
+
+
+class _Words(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.text = ""
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+class Web(Kit):
+    async def open(self, stack: AsyncExitStack) -> None:
+        jar = aiohttp.CookieJar(unsafe=True)
+        self._browser = await stack.enter_async_context(aiohttp.ClientSession(cookie_jar=jar))
+        self._posts: list[asyncio.Task[int]] = []
+        self._said = 0
+
+    def build(self, host: Double) -> Adapter:
+        return web_chat.Adapter("bot", web_chat.Options(), host)
+
+    async def connect(self, stack: AsyncExitStack, host: Double) -> None:
+        server = await stack.enter_async_context(TestServer(host.app))
+        self._address = str(server.make_url("/chat/bot"))
+
+    async def say(self, text: str) -> None:
+        async with self._browser.get(self._address) as page:
+            assert page.status == 200
+        self._said += 1
+        self._post("/messages", {"id": f"question-{self._said}", "text": text})
+
+    async def acknowledged(self) -> bool:
+        await asyncio.wait(self._posts, timeout=0.3)
+        return all(post.done() and post.result() in (200, 204) for post in self._posts)
+
+    async def screen(self) -> list[str]:
+        texts: dict[str, str] = {}
+        async with self._browser.get(f"{self._address}/events") as events:
+            async for line in events.content:
+                if not line.startswith(b"data: "):
+                    continue
+                entry: dict[str, Any] = msgspec.json.decode(line[6:])
+                if "ready" in entry:
+                    break
+                if "html" in entry:
+                    words = _Words()
+                    words.feed("".join(entry["html"]))
+                    texts[entry["id"]] = words.text.strip() or entry.get("status", "")
+        return list(texts.values())
+
+    async def press(self, target: str, key: str) -> None:
+        self._post("/presses", {"id": f"press-{key}-{len(self._posts)}", "target": target, "key": key})
+
+    def _post(self, path: str, body: dict[str, Any]) -> None:
+        async def post() -> int:
+            async with self._browser.post(self._address + path, json=body) as response:
+                return response.status
+
+        self._posts.append(asyncio.create_task(post()))
+
+
+class Keyboard(io.StringIO):
+    """A standard input that waits for what is typed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.typed: queue.SimpleQueue[str] = queue.SimpleQueue()
+
+    def readline(self, size: int | None = -1, /) -> str:
+        return self.typed.get()
+
+
+class Console(Kit):
+    lasting = False
+
+    async def open(self, stack: AsyncExitStack) -> None:
+        self._terminal = io.StringIO()
+
+    async def connect(self, stack: AsyncExitStack, host: Double) -> None:
+        self._keyboard = Keyboard()
+        before = sys.stdin, sys.stdout
+        sys.stdin, sys.stdout = self._keyboard, self._terminal
+
+        def restore() -> None:
+            self._keyboard.typed.put("")  # the thread that waits for a line gets the end of the input
+            sys.stdin, sys.stdout = before
+
+        stack.callback(restore)
+
+    def build(self, host: Double) -> Adapter:
+        return console.Adapter("bot", console.Options(), host)
+
+    async def say(self, text: str) -> None:
+        self._keyboard.typed.put(text + "\n")
+
+    async def acknowledged(self) -> bool:
+        return True  # a terminal has read the line when it hands it over
+
+    async def screen(self) -> list[str]:
+        return [line for line in self._terminal.getvalue().splitlines() if line.strip("> ")]
+
+
+KITS: dict[str, Callable[[], Kit]] = {"console": Console, "telegram": Telegram, "web": Web}

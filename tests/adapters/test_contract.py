@@ -1,0 +1,177 @@
+"""What every adapter keeps to, whatever its platform."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+
+import msgspec
+import pytest
+
+from adapters import ADAPTERS
+from bridge.model import AnyEvent, BridgeError, Button, Message, Press, Show, Surface
+from tests.adapters.kits import KITS, Kit
+
+STOP = Button("stop", "Stop", "stop")
+FAULTS = [(name, fault) for name, kit in KITS.items() for fault in getattr(kit, "faults", ())]
+
+
+def test_every_adapter_has_a_kit() -> None:
+    assert set(KITS) == {*ADAPTERS, "console"}
+
+
+@pytest.fixture(params=sorted(KITS))
+async def kit(request: pytest.FixtureRequest) -> AsyncIterator[Kit]:
+    async with AsyncExitStack() as stack:
+        made = KITS[request.param]()
+        stack.push_async_callback(made.wire.close)
+        await made.open(stack)
+        yield made
+
+
+async def asked(kit: Kit, events: asyncio.Queue[AnyEvent], text: str = "hello 你好") -> Message:
+    await kit.say(text)
+    event = await asyncio.wait_for(events.get(), 5)
+    assert isinstance(event, Message)
+    return event
+
+
+async def test_a_message_becomes_an_event_that_can_be_kept(kit: Kit) -> None:
+    async with kit.bot() as (_, host):
+        event = await asked(kit, host.events)
+        assert event.text == "hello 你好"
+        assert event.addressed
+        assert (event.conversation.bot, event.conversation.kind) == ("bot", "private")
+        assert event.id
+        assert event.user.id
+        assert event.at > 1_600_000_000
+        assert msgspec.json.decode(msgspec.json.encode(event), type=AnyEvent) == event
+        second = None
+        if type(kit).__name__ != "Console":  # which reads on only after an answer
+            second = await asked(kit, host.events, "again")
+            assert second.id != event.id
+            assert second.conversation == event.conversation
+
+
+async def test_the_platform_is_told_after_the_commit_and_not_before(kit: Kit) -> None:
+    async with kit.bot() as (_, host):
+        host.committed.clear()
+        await asked(kit, host.events)
+        if type(kit).__name__ != "Console":
+            assert not await kit.acknowledged()
+        host.committed.set()
+        assert await kit.acknowledged()
+
+
+async def test_an_answer_grows_and_ends(kit: Kit) -> None:
+    async with kit.bot() as (adapter, host):
+        event = await asked(kit, host.events)
+        surface = adapter.answer(event, "turn-1")
+        assert adapter.caps(event).live
+        await surface.show(Show(status="…", buttons=(STOP,)))
+        await surface.show(Show(text="First words", buttons=(STOP,)))
+        shown = await surface.show(Show(text="First words and the rest.", final=True))
+        assert shown.ids
+        assert shown.ref
+        assert await kit.screen() == ["First words and the rest."]
+
+
+async def test_the_same_show_twice_changes_nothing(kit: Kit) -> None:
+    async with kit.bot() as (adapter, host):
+        event = await asked(kit, host.events)
+        surface = adapter.answer(event, "turn-1")
+        await surface.show(Show(text="Words", buttons=(STOP,)))
+        first = await surface.show(Show(text="Words", buttons=(STOP,)))
+        again = await surface.show(Show(text="Words", buttons=(STOP,)))
+        assert first.ids == again.ids
+        await surface.show(Show(text="Words", final=True))
+        assert await kit.screen() == ["Words"]
+
+
+async def test_parts_stand_in_their_order(kit: Kit) -> None:
+    async with kit.bot() as (adapter, host):
+        event = await asked(kit, host.events)
+        surface = adapter.answer(event, "turn-1")
+        for part in range(3):
+            await surface.show(Show(part=part, status="…"))
+            shown = await surface.show(Show(part=part, text=f"Part {part}.", final=True))
+        assert len(shown.ids) == 3
+        assert await kit.screen() == ["Part 0.", "Part 1.", "Part 2."]
+
+
+async def test_after_a_restart_the_same_messages_go_on(kit: Kit) -> None:
+    async with kit.bot() as (adapter, host):
+        event = await asked(kit, host.events)
+        surface = adapter.answer(event, "turn-1")
+        await surface.show(Show(part=0, text="An early end"))
+        await surface.show(Show(part=0, text="An early end.", final=True))
+        shown = await surface.show(Show(part=1, text="and half a"))
+    if not kit.lasting:
+        return
+    row = msgspec.json.encode(event)
+    async with kit.bot() as (adapter, _):
+        surface = adapter.answer(msgspec.json.decode(row, type=AnyEvent), "turn-1", shown.ref)
+        again = await surface.show(Show(part=0, text="Another end.", final=True))
+        assert again.ids == shown.ids
+        await surface.show(Show(part=1, final=True))
+        assert await kit.screen() == ["Another end."]
+
+
+async def test_what_fits_is_accepted(kit: Kit) -> None:
+    async with kit.bot() as (adapter, host):
+        event = await asked(kit, host.events)
+        fits = adapter.caps(event).fits
+        assert not fits("字🙂**b** " * 200_000) or adapter.caps(event).fits("x" * 10**7), (
+            "there is a limit, or none at all"
+        )
+        size = 1
+        while size < 16_000 and fits("字🙂 " * (size * 2)):
+            size *= 2
+        surface = adapter.answer(event, "turn-1")
+        await surface.show(Show(status="…"))
+        await surface.show(Show(text="字🙂 " * size, final=True))
+        assert "".join((await kit.screen())[-1].split()).count("字🙂") == size
+
+
+async def test_markup_of_a_model_is_shown_and_does_nothing(kit: Kit) -> None:
+    async with kit.bot() as (adapter, host):
+        event = await asked(kit, host.events)
+        surface: Surface = adapter.answer(event, "turn-1")
+        text = "use <b>tags</b> & a <script>alert(1)</script> here"
+        await surface.show(Show(status="…"))
+        await surface.show(Show(text=text, final=True))
+        assert await kit.screen() == [text]
+
+
+async def test_a_press_names_the_message_and_the_key(kit: Kit) -> None:
+    async with kit.bot() as (adapter, host):
+        event = await asked(kit, host.events)
+        if not adapter.caps(event).buttons:
+            return
+        shown = await adapter.answer(event, "turn-1").show(Show(text="Words", buttons=(STOP,)))
+        host.toast = "Stopping…"
+        await kit.press(shown.ids[-1], "stop")
+        press = await asyncio.wait_for(host.events.get(), 5)
+        assert isinstance(press, Press)
+        assert (press.target, press.key) == (shown.ids[-1], "stop")
+        assert press.user == event.user
+        assert press.conversation == event.conversation
+        assert await kit.acknowledged()
+
+
+@pytest.mark.parametrize(("name", "fault"), FAULTS)
+async def test_each_fault_of_a_platform_has_its_error(name: str, fault: str) -> None:
+    async with AsyncExitStack() as stack:
+        kit = KITS[name]()
+        stack.push_async_callback(kit.wire.close)
+        await kit.open(stack)
+        async with kit.bot() as (adapter, host):
+            event = await asked(kit, host.events)
+            kit.fault(fault)
+            if fault == "down":  # the connections of before would still be open
+                adapter = kit.build(host)
+            with pytest.raises(BridgeError) as caught:
+                await adapter.answer(event, "turn-1").show(Show(text="**Words**"))
+            assert type(caught.value) is kit.faults[fault]
+            assert "Words" not in str(caught.value)

@@ -1,0 +1,75 @@
+"""Texts that chat answers are made of, and worse, for the property tests of the parse and the renderers."""
+
+from __future__ import annotations
+
+from hypothesis import strategies as st
+
+PIECES = [
+    "word ",
+    "中文，",
+    "句子。",
+    "🙂",
+    "👨‍👩‍👧",
+    "🇨🇳",
+    "e\u0301",
+    "\n",
+    "\n\n",
+    "  ",
+    "    ",
+    "\t",
+    "**",
+    "*",
+    "__",
+    "_",
+    "~~",
+    "`",
+    "``",
+    "\n```python\n",
+    "\n```\n",
+    "~~~",
+    "\n  ```\n",
+    "\n> ",
+    "\n- ",
+    "\n  - ",
+    "\n    - ",
+    "\n1. ",
+    "\n7) ",
+    "- [x] ",
+    "\n# ",
+    "\n---\n",
+    "\n| a | b |\n|:-:|--|\n| 1 | `2` |\n",
+    "| c | d<br>e |\n",
+    "|",
+    "[text](https://example.com/a_b)",
+    "[x](javascript:alert(1))",
+    "![alt](http://i/p.png)",
+    "[",
+    "](",
+    ")",
+    "<div>",
+    "<script>alert(1)</script>",
+    "Vec<String>",
+    "<a@b.example>",
+    "<https://example.com>",
+    "[^1]",
+    "\n[^1]: note\n",
+    "\n[r]: http://r\n",
+    "[r]",
+    "&amp;",
+    "\\",
+    "$x_1$",
+    "$$\\frac{a}{b}$$",
+    "\ufdd0",
+    "\u205f",
+    "\u3000",
+    "\x00",
+    "\r\n",
+    "\u2028",
+    '"onclick="x',
+]
+MARKDOWN = st.lists(st.sampled_from(PIECES) | st.text(max_size=6), max_size=40).map("".join)
+"""Any Markdown, well-formed or not."""
+WORDS = st.lists(
+    st.sampled_from(["alpha", "beta", "中文", "句子。", "逗号，", "🙂", "naïve", "42", "end."]), min_size=1, max_size=30
+)
+"""A plain paragraph as words."""

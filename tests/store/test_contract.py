@@ -1,0 +1,208 @@
+"""What every engine keeps to. PostgreSQL will have to pass it unchanged."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from bridge.store import Engine, Handle, Job, StoreError, open_engine
+
+ENGINES = ["sqlite"]
+Open = Callable[[Handle | None], Awaitable[Engine]]
+
+
+@pytest.fixture(params=ENGINES)
+async def opened(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Open]:
+    """Opens the engine on the same data each time it is called: a second call is a restart."""
+    url = f"{request.param}:{tmp_path}/store.db"
+    engines: list[Engine] = []
+
+    async def start(handle: Handle | None) -> Engine:
+        engine = open_engine(url)
+        engines.append(engine)
+        await engine.start(handle)
+        return engine
+
+    yield start
+    for engine in engines:
+        await engine.close(0.0)
+
+
+def job(key: str, lane: str = "lane", owner: str = "ann") -> Job:
+    return Job(key, lane, key.encode(), owner)
+
+
+class Worker:
+    """A handler that is held at a gate and remembers what it did."""
+
+    def __init__(self) -> None:
+        self.began: list[str] = []
+        self.ended: list[str] = []
+        self.gate = asyncio.Event()
+        self.changed = asyncio.Condition()
+
+    async def __call__(self, work: Job) -> bool:
+        await self._note(self.began, work)
+        halted = asyncio.Event()
+        work.on_halt = halted.set
+        waits = [asyncio.create_task(event.wait()) for event in (self.gate, halted)]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+        await self._note(self.ended, work)
+        return work.halted != "park"
+
+    async def _note(self, where: list[str], work: Job) -> None:
+        async with self.changed:
+            where.append(work.key)
+            self.changed.notify_all()
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        async with asyncio.timeout(10), self.changed:
+            await self.changed.wait_for(condition)
+
+
+async def test_a_job_is_run_once_however_often_it_is_submitted(opened: Open) -> None:
+    worker = Worker()
+    worker.gate.set()
+    engine = await opened(worker)
+    assert await engine.submit([job("a"), job("a"), job("b")]) == [True, False, True]
+    assert await engine.submit([job("b")]) == [False]
+    await worker.until(lambda: len(worker.ended) == 2)
+    assert await engine.submit([job("a")]) == [False], "done jobs stay known"
+    assert worker.ended == ["a", "b"]
+
+
+async def test_a_lane_keeps_its_order_and_lanes_run_side_by_side(opened: Open) -> None:
+    worker = Worker()
+    engine = await opened(worker)
+    await engine.submit([job("a1", "a"), job("a2", "a"), job("b1", "b"), job("a3", "a")])
+    await worker.until(lambda: len(worker.began) == 2)
+    assert worker.began == ["a1", "b1"], "one of each lane"
+    worker.gate.set()
+    await worker.until(lambda: len(worker.ended) == 4)
+    assert [key for key in worker.began if key.startswith("a")] == ["a1", "a2", "a3"]
+
+
+async def test_a_thousand_lanes_at_once(opened: Open) -> None:
+    worker = Worker()
+    engine = await opened(worker)
+    await asyncio.gather(*(engine.submit([job(f"k{n}", f"lane{n}")]) for n in range(1000)))
+    await worker.until(lambda: len(worker.began) == 1000)
+    worker.gate.set()
+    await worker.until(lambda: len(worker.ended) == 1000)
+
+
+async def test_what_was_not_done_is_taken_up_again_in_order(opened: Open) -> None:
+    first = Worker()
+    engine = await opened(first)
+    await engine.submit([job("a1", "a"), job("a2", "a"), job("b1", "b")])
+    await first.until(lambda: len(first.began) == 2)
+    await engine.close(0.0)
+    second = Worker()
+    second.gate.set()
+    await opened(second)
+    await second.until(lambda: len(second.ended) == 3)
+    assert sorted(second.ended) == ["a1", "a2", "b1"]
+    assert second.ended.index("a1") < second.ended.index("a2")
+
+
+async def test_closing_lets_running_jobs_end_within_the_grace(opened: Open) -> None:
+    worker = Worker()
+    engine = await opened(worker)
+    await engine.submit([job("a")])
+    await worker.until(lambda: worker.began == ["a"])
+    asyncio.get_running_loop().call_soon(worker.gate.set)
+    await engine.close(10.0)
+    again = Worker()
+    await opened(again)
+    assert worker.ended == ["a"]
+    assert again.began == []
+
+
+async def test_a_handler_that_raises_leaves_its_job_and_not_its_lane(opened: Open) -> None:
+    worker = Worker()
+    worker.gate.set()
+
+    async def handle(work: Job) -> bool:
+        if work.key == "bad":
+            raise RuntimeError("boom")
+        return await worker(work)
+
+    engine = await opened(handle)
+    await engine.submit([job("bad"), job("good")])
+    await worker.until(lambda: worker.ended == ["good"])
+    await engine.close(0.0)
+    again = Worker()
+    again.gate.set()
+    await opened(again)
+    await again.until(lambda: again.ended == ["bad"])
+
+
+async def test_stop_halts_the_running_job_of_a_lane_only(opened: Open) -> None:
+    worker = Worker()
+    engine = await opened(worker)
+    await engine.submit([job("a1", "a"), job("a2", "a"), job("b1", "b")])
+    await worker.until(lambda: len(worker.began) == 2)
+    assert await engine.stop("a", "bob") == 0, "another owner's"
+    assert await engine.stop("a", key="a2") == 0, "not the one that runs"
+    assert await engine.stop("nowhere") == 0
+    assert await engine.stop("a", "ann") == 1
+    await worker.until(lambda: worker.ended == ["a1"] and "a2" in worker.began)
+    assert await engine.stop("a", key="a2") == 1
+    await worker.until(lambda: worker.ended == ["a1", "a2"])
+
+
+async def test_waiting_jobs_can_be_taken_out_of_a_lane(opened: Open) -> None:
+    worker = Worker()
+    engine = await opened(worker)
+    await engine.submit([job("a1"), job("a2"), job("a3")])
+    await worker.until(lambda: worker.began == ["a1"])
+    assert [taken.key for taken in await engine.take_waiting("lane")] == ["a2", "a3"]
+    assert await engine.take_waiting("nowhere") == []
+    worker.gate.set()
+    await engine.close(10.0)
+    again = Worker()
+    await opened(again)
+    assert worker.ended == ["a1"]
+    assert again.began == []
+
+
+async def test_values_take_effect_in_order_and_survive(opened: Open) -> None:
+    engine = await opened(None)
+    for n in range(20):
+        engine.put({"counter": str(n).encode()})
+    engine.put({"gone": b"x"})
+    await engine.put({"gone": None, "here": b"\x00\xff"})
+    assert await engine.get("counter", "gone", "here", "never") == [b"19", None, b"\x00\xff", None]
+    await engine.close(0.0)
+    again = await opened(None)
+    assert await again.get("counter", "here") == [b"19", b"\x00\xff"]
+
+
+async def test_a_slot_lets_a_burst_through_and_then_its_rate(opened: Open) -> None:
+    engine = await opened(None)
+    assert [await engine.slot("k", 0.1, 3) for _ in range(3)] == [0.0, 0.0, 0.0]
+    wait = await engine.slot("k", 0.1, 3)
+    assert 9.0 < wait <= 10.0
+    assert await engine.slot("other", 0.1, 3) == 0.0
+
+
+async def test_without_a_handler_nothing_is_run(opened: Open) -> None:
+    engine = await opened(None)
+    assert await engine.submit([job("a")]) == [True]
+    await engine.close(0.0)
+    worker = Worker()
+    worker.gate.set()
+    await opened(worker)
+    await worker.until(lambda: worker.ended == ["a"])
+
+
+def test_an_unknown_engine_is_refused_with_a_sentence() -> None:
+    with pytest.raises(StoreError, match="sqlite:PATH"):
+        open_engine("mysql://host")

@@ -1,0 +1,96 @@
+"""Call budgets: never over the platform's limit, durable calls first."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bridge.model import Caps, Rate
+from bridge.pace import Budget
+
+
+def caps(rate: Rate | None, bot_rate: Rate | None = None, interval: float = 1.0) -> Caps:
+    return Caps(fits=lambda text: True, live=True, interval=interval, rate=rate, bot_rate=bot_rate)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.tuples(st.floats(0.0, 5.0), st.sampled_from("ab"), st.booleans()), max_size=150))
+def test_no_window_ever_holds_more_than_its_calls(asks: list[tuple[float, str, bool]]) -> None:
+    budget, limits = Budget(), caps(Rate(18, 60), Rate(5, 1))
+    now, made = 0.0, list[tuple[float, str]]()
+    for step, chat, durable in asks:
+        now += step
+        if budget.take(chat, limits, now, durable=durable) == 0.0:
+            made.append((now, chat))
+    for at, chat in made:
+        assert sum(at <= t < at + 60 and c == chat for t, c in made) <= 18
+        assert sum(at <= t < at + 1 for t, _ in made) <= 5
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.tuples(st.floats(0.0, 3.0), st.booleans()), min_size=1, max_size=80))
+def test_whoever_waits_as_told_gets_through(asks: list[tuple[float, bool]]) -> None:
+    budget, limits = Budget(), caps(Rate(18, 60))
+    now = 0.0
+    for step, durable in asks:
+        now += step
+        for _ in range(5):
+            wait = budget.take("a", limits, now, durable=durable)
+            if wait == 0.0:
+                break
+            now += wait + 1e-6
+        else:
+            raise AssertionError("it is told to wait for ever")
+
+
+def test_previews_stretch_and_leave_room_for_finals() -> None:
+    """One group, a preview wanted all the time: quick at first, then the fair rate, and a final always goes."""
+    budget, limits = Budget(), caps(Rate(18, 60))
+    now, made = 0.0, list[float]()
+    while now < 120:
+        if budget.take("g", limits, now, durable=False) == 0.0:
+            made.append(now)
+        now += 0.05
+    gaps = [b - a for a, b in pairwise(made)]
+    assert gaps[0] < 1.3
+    assert gaps[:6] == sorted(gaps[:6]), "slower and slower"
+    assert max(gaps) < 6.0, "and never frozen"
+    assert len(made) > 28, "and still about as many as the limit allows"
+    assert budget.take("g", limits, now, durable=True) == 0.0
+    assert budget.take("g", limits, now, durable=True) == 0.0
+
+
+def test_in_private_a_preview_a_second_goes_on() -> None:
+    budget, limits = Budget(), caps(Rate(60, 60))
+    now, made = 0.0, 0
+    while now < 50:
+        made += budget.take("p", limits, now, durable=False) == 0.0
+        now += 0.05
+    assert made >= 45
+
+
+def test_a_hold_stops_everything_in_its_chat_and_nothing_elsewhere() -> None:
+    budget, limits = Budget(), caps(Rate(60, 60))
+    budget.take("a", limits, 0.0, durable=True)
+    budget.hold("a", 0.0, 30.0)
+    assert 29.9 < budget.take("a", limits, 0.1, durable=True) < 30.1
+    assert budget.take("b", limits, 0.1, durable=True) == 0.0
+    assert budget.take("a", limits, 30.2, durable=True) == 0.0
+
+
+def test_a_hold_of_the_bot_stops_every_chat() -> None:
+    budget, limits = Budget(), caps(Rate(60, 60))
+    budget.take("a", limits, 0.0, durable=True)
+    budget.hold("a", 0.0, 5.0, whole_bot=True)
+    assert budget.take("b", limits, 1.0, durable=True) > 4.0
+    assert budget.spend("", 1.0, durable=True) > 4.0
+
+
+def test_calls_of_an_adapters_own_count() -> None:
+    budget, limits = Budget(), caps(Rate(3, 60))
+    assert budget.take("a", limits, 0.0, durable=True) == 0.0
+    budget.spent("a", 0.0, 1)
+    assert budget.spend("a", 0.0, durable=True) == 0.0
+    assert budget.take("a", limits, 0.0, durable=True) == 60.0

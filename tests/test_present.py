@@ -1,0 +1,186 @@
+"""The Presenter's laws, for any answer, any platform and any pattern of failures."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, field
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bridge.model import Caps, Show
+from bridge.present import Presenter
+
+SPACE = re.compile(r"\s+")
+TOKENS = st.lists(
+    st.one_of(
+        st.text("ab ,.。，\n中文🙂", max_size=30),
+        st.sampled_from(
+            ["**bold**", "\n\n", "\n```python\n", "\n```\n", "| a | b |\n|---|---|\n| 1 | 2 |\n", "- item\n", "x" * 90]
+        ),
+    ),
+    max_size=40,
+)
+
+
+@dataclass
+class Screen:
+    """A platform: holds what was shown, checks every operation against the laws as it comes."""
+
+    live: bool
+    limit: int
+    parts: dict[int, list[Show]] = field(default_factory=dict)
+
+    def fits(self, text: str) -> bool:
+        return len(text) <= self.limit
+
+    def take(self, op: Show) -> None:
+        shows = self.parts.setdefault(op.part, [])
+        assert self.fits(op.text)
+        assert not any(show.final for show in shows), "something came after the final"
+        assert op != (shows[-1] if shows else None), "an unchanged text was shown again"
+        if not self.live:
+            assert op.final
+        elif not shows and op.text:
+            assert not op.final, "the first call of a part was its final text"
+        shows.append(op)
+
+    def texts(self) -> list[str]:
+        return [shows[-1].text for _, shows in sorted(self.parts.items())]
+
+
+def solid(text: str) -> str:
+    return SPACE.sub("", text)
+
+
+def drive(
+    presenter: Presenter, screen: Screen, tokens: list[str], failures: list[bool], step: float, note: str
+) -> None:
+    """Feed the tokens one by one, then end; the clock moves as it likes. Fails when it does not terminate."""
+    now, fail = 0.0, iter(failures)
+
+    def pump() -> None:
+        nonlocal now
+        for _ in range(2_000):
+            op = presenter.next(now)
+            if op is None:
+                return
+            if next(fail, False):
+                presenter.failed(now, 0.2)
+                now += 0.2
+            else:
+                screen.take(op)
+        raise AssertionError("it does not come to rest")
+
+    for token in tokens:
+        now += step
+        presenter.feed(token, now)
+        pump()
+        if now >= presenter.wake_at():
+            op = presenter.next(now)
+            assert op is not None, "it asked to be woken for nothing"
+            screen.take(op)
+    presenter.end(note)
+    for _ in range(1_000):
+        pump()
+        if presenter.done:
+            return
+        now += 0.5
+    raise AssertionError("it does not end")
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    TOKENS,
+    st.booleans(),
+    st.integers(60, 300),
+    st.lists(st.booleans(), max_size=30),
+    st.sampled_from([0.0, 0.01, 0.3, 2.0]),
+    st.sampled_from(["", "⏹ stopped"]),
+)
+def test_whatever_comes_ends_whole_on_the_screen(
+    tokens: list[str], live: bool, limit: int, failures: list[bool], step: float, note: str
+) -> None:
+    screen = Screen(live, limit)
+    presenter = Presenter(Caps(fits=screen.fits, live=live), 0.0)
+    drive(presenter, screen, tokens, failures, step, note)
+    assert all(shows[-1].final for shows in screen.parts.values()), "a part was left without its final"
+    assert sorted(screen.parts) == list(range(len(screen.parts)))
+    assert presenter.rest() == ""
+    # A cut may add fence marks and repeat a table's header; without those, every character is there once, in order.
+    marks = re.compile(r"\s|```(?:python)?|\|[^\n]*|\n")
+    shown = "".join(marks.sub("", text) for text in screen.texts())
+    assert shown == marks.sub("", "".join(tokens) + (f"\n\n{note}" if note else ""))
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(st.text("ab中 。\n", max_size=60), max_size=30),
+    st.integers(1, 4),
+    st.integers(60, 200),
+    st.sampled_from([0.01, 1.0]),
+)
+def test_the_send_budget_is_kept_and_the_rest_is_told(tokens: list[str], sends: int, limit: int, step: float) -> None:
+    screen = Screen(False, limit)
+    presenter = Presenter(Caps(fits=screen.fits, live=False, sends=sends), 0.0)
+    drive(presenter, screen, tokens, [], step, "")
+    assert len(screen.parts) <= sends
+    assert solid("".join(screen.texts()) + presenter.rest()) == solid("".join(tokens))
+
+
+def test_an_empty_answer_ends_with_one_final_show() -> None:
+    presenter = Presenter(Caps(fits=lambda text: True, live=True), 0.0)
+    presenter.end()
+    assert presenter.next(0.0) == Show(part=0, final=True)
+    assert presenter.next(0.0) is None
+    assert presenter.done
+
+
+def test_silence_gets_a_status_line_and_then_first_words() -> None:
+    presenter = Presenter(Caps(fits=lambda text: True, live=True, interval=1.0), 0.0)
+    assert presenter.next(0.5) is None
+    assert presenter.wake_at() == 1.0
+    presenter.status("Searching")
+    waiting = presenter.next(1.0)
+    assert waiting is not None
+    assert (waiting.status, waiting.text) == ("Searching", "")
+    presenter.feed("Hello", 1.1)
+    assert presenter.next(1.2) is None, "the interval binds"
+    assert presenter.wake_at() == 2.2
+    words = presenter.next(2.2)
+    assert words is not None
+    assert words.text == "Hello"
+    presenter.end()
+    final = presenter.next(2.3)
+    assert final == Show(part=0, text="Hello", final=True), "a final goes at once"
+
+
+def test_an_earlier_and_longer_attempt_is_taken_off_the_screen() -> None:
+    """After a restart three messages are there; the new answer needs one: it changes the first and removes two."""
+    presenter = Presenter(Caps(fits=lambda text: True, live=True), 0.0, shown=3)
+    presenter.feed("short", 0.0)
+    presenter.end()
+    shows = []
+    while (op := presenter.next(0.0)) is not None:
+        shows.append(op)
+    assert shows == [Show(part=0, text="short", final=True), Show(part=1, final=True), Show(part=2, final=True)]
+    assert presenter.done
+
+
+def test_a_segment_that_may_have_arrived_is_sent_again_as_it_was() -> None:
+    presenter = Presenter(Caps(fits=lambda text: len(text) < 500, live=False), 0.0)
+    presenter.feed("一句话。" * 40, 0.0)
+    first = presenter.next(0.0)
+    assert first is not None
+    presenter.failed(0.0)
+    presenter.feed("more and more.", 0.0)
+    assert presenter.next(0.1) == first
+
+
+def test_nothing_is_asked_for_while_nothing_is_new() -> None:
+    presenter = Presenter(Caps(fits=lambda text: True, live=True), 0.0)
+    presenter.feed("x" * 50, 0.0)
+    assert presenter.next(0.0) is not None
+    assert presenter.next(100.0) is None
+    assert presenter.wake_at() == math.inf
