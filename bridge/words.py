@@ -72,7 +72,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "quota": ("⚠️ 应用的额度已用完，请联系管理员。", "⚠️ The app's quota is used up. Please tell the operator."),
     "permission": ("⚠️ 应用拒绝了访问，请联系管理员。", "⚠️ The app refuses access. Please tell the operator."),
     "filter": _FILTERED,
-    "length": ("⚠️ 对话太长了，请发送 /new 重新开始。", "⚠️ This conversation is too long for the app. /new begins a new one."),
+    "length": (
+        "⚠️ 对话太长了，请发送 /new 重新开始。",
+        "⚠️ This conversation is too long for the app. /new begins a new one.",
+    ),
     "server": ("⚠️ 应用出错了，请稍后发送 /retry。", "⚠️ The app failed. Send /retry in a while."),
 }
 

@@ -32,6 +32,11 @@ class Product:
         self._readers: list[asyncio.Task[None]] = []
         self._waiting: list[tuple[Callable[[], object], asyncio.Future[None]]] = []
 
+    @property
+    def pid(self) -> int:
+        assert self._process
+        return self._process.pid
+
     def write_config(self) -> Path:
         path = self.folder / "config.yaml"
         path.write_text(yaml.safe_dump(self.config, allow_unicode=True), "utf-8")

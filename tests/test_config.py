@@ -72,7 +72,7 @@ def test_secrets_from_files_and_defaults(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("off", ["off", '"off"', "'off'", "${OFF}"])
+@pytest.mark.parametrize("off", ["off", '"off"', "'off'", '"${OFF}"'])
 def test_off_is_off_however_it_is_written(off: str) -> None:
     config = read(GOOD.replace('token: "123:abc"', f'token: "123:abc", groups: {off}, stream: {off}'), OFF="off")
     assert config.bots["tg"].groups == "off"
@@ -129,7 +129,7 @@ def test_a_file_that_is_no_config_is_said_so(text: str) -> None:
 
 
 def test_a_missing_file_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="copy config.yaml.example"):
+    with pytest.raises(ConfigError, match=r"copy config\.yaml\.example"):
         load(tmp_path / "none.yaml", PLATFORMS)
 
 

@@ -15,7 +15,21 @@ from bridge import app
 from bridge.config import ConfigError
 
 ROOT = Path(__file__).parent.parent
-PURE = ("model", "sse", "present", "pace", "markdown", "session", "config", "words", "cite", "think", "reply", "events", "faults")
+PURE = (
+    "model",
+    "sse",
+    "present",
+    "pace",
+    "markdown",
+    "session",
+    "config",
+    "words",
+    "cite",
+    "think",
+    "reply",
+    "events",
+    "faults",
+)
 LOUD = {"asyncio", "aiohttp", "httpx", "telegram", "httpx_aiohttp"}
 
 
@@ -66,7 +80,8 @@ def test_pure_modules_stay_pure(name: str) -> None:
 
 
 def test_an_sdk_is_loaded_only_when_its_platform_is_configured() -> None:
-    code = "import sys, bridge.cli; print([m for m in ('telegram', 'adapters.telegram', 'adapters.web') if m in sys.modules])"
+    loud = ("telegram", "adapters.telegram", "adapters.web")
+    code = f"import sys, bridge.cli; print([name for name in {loud} if name in sys.modules])"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert out.stdout.strip() == "[]"
 

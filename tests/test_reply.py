@@ -197,6 +197,10 @@ def test_the_records_of_a_stream_without_detail_names() -> None:
     assert found.rest == [Sources((Source("1", "s", "q", "a"),)), Done()]
 
 
+def test_the_records_of_a_run_say_that_it_is_complete() -> None:
+    assert read(answer("a") + event("flowResponses", "[]")).pieces == [Delta("a"), Done()]
+
+
 def test_v2_sends_a_record_for_each_node() -> None:
     def node(**more: Any) -> str:
         return event("flowNodeResponse", json.dumps({"id": "r", "nodeId": "n", "moduleName": "搜索", **more}))

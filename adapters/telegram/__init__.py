@@ -46,7 +46,7 @@ BACKOFF = 1.0, 30.0
 QUIET = 6 * 86400.0
 """Seconds without an update after which the offset is dropped: ids may start anew."""
 PRIVATE, GROUP = Rate(60, 60), Rate(18, 60)
-"""Calls a chat bears: about one a second in private, 20 a minute in a group, less a margin (bots FAQ, tdlib/td#2592)."""
+"""Calls that a chat bears: one a second in private, 20 a minute in a group, less a margin (bots FAQ, tdlib/td#2592)."""
 COMMANDS = {
     "": {"new": "New conversation", "stop": "Stop the answer", "retry": "Ask again", "help": "Help"},
     "zh": {"new": "新对话", "stop": "停止回答", "retry": "重新回答", "help": "帮助"},

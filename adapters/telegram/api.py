@@ -1,14 +1,14 @@
 """Calls to a Bot API server, and what their failures mean.
 
 Rules of this file:
-- python-telegram-bot's Bot makes the calls, over the process's one HTTP session: its own client costs six times the CPU;
+- python-telegram-bot's Bot makes the calls, over the one HTTP session of the process: its own client costs six times
+  the CPU;
 - results stay plain values: building its Message objects costs more than the call;
 - every failure leaves as one of the bridge's errors; neither the token nor a text is ever part of it.
 """
 
 from __future__ import annotations
 
-import asyncio
 import os
 import re
 import warnings
@@ -88,7 +88,7 @@ class AiohttpRequest(BaseRequest):
                 return response.status, await response.read()
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             raise NotSent(type(error).__name__) from None
-        except asyncio.TimeoutError:
+        except TimeoutError:
             raise tg.TimedOut from None
         except aiohttp.ClientError as error:
             raise tg.NetworkError(type(error).__name__) from None

@@ -24,6 +24,7 @@ const unsent = new Map(Object.entries(JSON.parse(sessionStorage.getItem(kept) ||
 let boot = null; // the life of the server that filled this page
 let stale = new Set(); // ids not confirmed by the state that is arriving
 let source, delay = 1000, hideToast;
+let pinned = true, before = 0; // pinned: the newest line stays in sight
 
 function make(tag, name = "", words = "") {
   const element = document.createElement(tag);
@@ -76,7 +77,6 @@ async function reconnect() {
 }
 
 function take(data) {
-  const bottom = scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight < 60;
   if (data.begin) {
     stale = new Set(shown.keys());
     // A server that has just been started resumes the answer that was being written.
@@ -92,7 +92,6 @@ function take(data) {
     if (data.html) answer(data);
     else question(data.id, data.text, data.after); // sent or not is what the POST's reply says
   }
-  if (bottom) scroll.scrollTop = scroll.scrollHeight;
 }
 
 function remove(id) {
@@ -231,8 +230,7 @@ function send(words) {
   const id = freshId();
   unsent.set(id, words);
   remember(); // over a reload of the page
-  question(id, words);
-  scroll.scrollTop = scroll.scrollHeight;
+  pinned = true;
   post(id);
 }
 
@@ -263,6 +261,17 @@ async function call(path, data) {
     return { ok: false, body: {} };
   }
 }
+
+// ---------------------------------------------------------------- scrolling
+
+scroll.onscroll = () => { // only a move upwards lets go: text may have come since the last one
+  const near = scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight < 60;
+  pinned = near || (pinned && scroll.scrollTop >= before);
+  before = scroll.scrollTop;
+};
+const follow = new ResizeObserver(() => { if (pinned) scroll.scrollTop = scroll.scrollHeight; });
+follow.observe(log); // text came
+follow.observe(scroll); // the composer grew, a keyboard opened
 
 // ---------------------------------------------------------------- the composer
 

@@ -30,7 +30,7 @@ from tests.fakes.botapi import BotApi
 
 
 class Double:
-    """A Host without a bridge, and a core that notes what it is given. ``store`` outlives it: a new one is a restart."""
+    """A Host without a bridge, and a core that notes what it is given. A new one on the same store is a restart."""
 
     def __init__(self, wire: Wire, store: dict[str, bytes]) -> None:
         self.http: httpx.AsyncClient = wire.client()
@@ -97,7 +97,7 @@ class Kit(ABC):
                 assert not task.done(), task.exception()
             yield adapter, host
 
-    async def connect(self, stack: AsyncExitStack, host: Double) -> None:
+    async def connect(self, stack: AsyncExitStack, host: Double) -> None:  # noqa: B027 - most need nothing
         """Whatever has to be there before the adapter runs."""
 
     @abstractmethod
@@ -239,7 +239,7 @@ class Keyboard(io.StringIO):
         super().__init__()
         self.typed: queue.SimpleQueue[str] = queue.SimpleQueue()
 
-    def readline(self, size: int | None = -1, /) -> str:
+    def readline(self, size: int | None = -1, /) -> str:  # type: ignore[override]
         return self.typed.get()
 
 

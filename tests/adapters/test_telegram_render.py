@@ -96,9 +96,10 @@ def test_a_small_table_stands_in_columns() -> None:
 
 def test_a_wide_table_is_a_line_for_each_cell() -> None:
     head = "| Name | What it may be good for | Cost |\n|---|---|---|\n"
-    text, entities = seen(head + "| **A** | a long explanation of it | 1 |\n| `B` | <br>x |  |")
+    text, entities = seen(head + "| **A** | a rather long explanation of it | 1 |\n| `B` | y<br>x |  |")
     assert text == (
-        "Name: A\nWhat it may be good for: a long explanation of it\nCost: 1\n\nName: B\nWhat it may be good for: x"
+        "Name: A\nWhat it may be good for: a rather long explanation of it\nCost: 1\n\n"
+        "Name: B\nWhat it may be good for: y\nx"
     )
     assert entities == [("bold", "A"), ("code", "B")]
 

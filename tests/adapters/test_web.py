@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from adapters.web import Adapter, screen, site, stream
+from adapters.web import Adapter, growing, screen, site, stream
 from adapters.web.render import html
 from bridge.model import (
     Attachment,

@@ -195,6 +195,25 @@ async def test_over_a_restart_the_page_keeps_what_is_unsent_and_unfinished(conte
         await expect(page.get_by_role("article")).to_have_text(["First", "Half of it is whole.", "Second"])
 
 
+async def test_the_newest_line_stays_in_sight_unless_the_reader_went_up(context: BrowserContext) -> None:
+    async with Bot().running() as bot:
+        page = await context.new_page()
+        await page.goto(bot.address)
+        await page.get_by_role("textbox").fill("Hello")
+        await page.get_by_role("textbox").press("Enter")
+        surface = bot.adapter.answer(await event_of(bot, Message), "turn")
+        text = "Line.\n\n" * 100
+        await surface.show(Show(text=f"{text}Newest."))
+        await expect(page.get_by_text("Newest.")).to_be_in_viewport()
+        await page.get_by_role("main").evaluate(
+            "main => new Promise((done) => {"
+            " main.addEventListener('scroll', () => done(), {once: true}); main.scrollTo(0, 100); })"
+        )
+        await surface.show(Show(text=f"{text}Newest.\n\nEnd.", final=True))
+        await expect(page.get_by_text("End.")).to_be_attached()
+        assert await page.get_by_role("main").evaluate("main => main.scrollTop") == 100
+
+
 async def test_enter_that_ends_a_composition_sends_nothing(context: BrowserContext) -> None:
     async with Bot().running() as bot:
         page = await context.new_page()

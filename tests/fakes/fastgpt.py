@@ -192,7 +192,7 @@ class FakeFastGPT:
                     happened.set_result(None)
             except LookupError:
                 pass
-            except Exception as error:  # noqa: BLE001 - it belongs to the waiting test
+            except Exception as error:  # it belongs to the waiting test
                 happened.set_exception(error)
 
     def dump(self) -> str:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import signal
 
+import aiohttp
 import pytest
 
 from tests.fakes.fastgpt import Fail, Gate, Reply, Script
 from tests.fakes.telegram.rules import Limit
+from tests.product import command
 from tests.stories.conftest import Stage
 
 LONG = (
     "## 部署说明\n\n**“先备份”**再升级。下面是步骤：\n\n1. 停止服务\n2. 运行 `backup`\n   - 检查 <div> 标签\n\n"
-    "| 平台 | 方式 |\n| --- | --- |\n| Telegram | 编辑 |\n| 飞书 | 卡片 |\n\n```python\nfor i in range(3):\n    print('你好', i)\n```\n\n"
+    "| 平台 | 方式 |\n| --- | --- |\n| Telegram | 编辑 |\n| 飞书 | 卡片 |\n\n"
+    "```python\nfor i in range(3):\n    print('你好', i)\n```\n\n"
 )
 
 
@@ -190,13 +192,13 @@ async def test_every_final_lands_through_a_storm_of_429(stage: Stage) -> None:
     """Twenty chats stream at once while the platform bans each of them after a few calls."""
     stage.bot["calls_per_second"] = 0
     stage.api.limit(private=Limit(calls=3, seconds=5, penalty=1, lengthen=0.5))
-    stage.gpt.default = Script(length=60, rate=40)
+    stage.gpt.default = Script(length=250, rate=60)
     await stage.product.start()
     for chat in range(1, 21):
         stage.api.say(f"question {chat}", chat=chat)
     for chat in range(1, 21):
         [answer] = await stage.answered(chat, timeout=40)
-        assert answer.text == Script(length=60).says(f"question {chat}")
+        assert answer.text == Script(length=250).says(f"question {chat}")
     refused = [call for call in stage.api.history if call.status == 429]
     assert refused, "the storm did happen"
 
@@ -270,14 +272,12 @@ async def test_a_poison_update_fails_alone(stage: Stage) -> None:
     await stage.api.until(lambda: stage.api.unconfirmed() == 0)
 
 
-async def test_a_second_poller_is_named(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> None:
+async def test_a_second_poller_is_named(stage: Stage) -> None:
     await stage.product.start()
     await stage.api.until(lambda: stage.api.polling())
-    import aiohttp
-
-    async with aiohttp.ClientSession() as session:
-        async with session.post(f"{stage.api.url}/bot{stage.api.token}/getUpdates", json={"timeout": 0}) as response:
-            assert response.status in (200, 409)
+    poll = f"{stage.api.url}/bot{stage.api.token}/getUpdates"
+    async with aiohttp.ClientSession() as session, session.post(poll, json={"timeout": 0}) as response:
+        assert response.status == 200
     assert "another program polls" in await stage.product.logged("another program polls")
     stage.api.say("hello", chat=7)
     await stage.answered(7)
@@ -352,11 +352,11 @@ async def test_an_app_that_is_down_for_a_while_is_asked_again_with_the_same_id(s
 async def test_kill_9_in_the_middle_ends_as_one_whole_answer(stage: Stage) -> None:
     await stage.product.start()
     text = LONG * 20
-    stage.gpt.default = Script(text=text, piece=50, gate=(gate := Gate(40)))
+    stage.gpt.default = Script(text=text, piece=50, rate=20)
     stage.api.say("long one", chat=7)
     stage.api.say("and then", chat=7)
-    await gate.reached()
-    await stage.api.until(lambda: len(stage.answers(7)) >= 1 and "部署说明" in stage.answers(7)[0].text)
+    # An edit follows the commit of the message's id; before that, an orphan of a preview is the price of a crash.
+    await stage.api.until(lambda: stage.answers(7) and stage.answers(7)[0].edits)
     await stage.product.kill()
     before = {seen.message_id for seen in stage.answers(7)}
     stage.gpt.default = Script(text=text, piece=50)
@@ -433,9 +433,6 @@ async def test_a_new_config_is_taken_by_sighup_and_a_faulty_one_refused(stage: S
 async def test_a_second_service_on_the_same_store_waits_and_gives_up(stage: Stage) -> None:
     stage.product.config["shutdown_grace"] = 0
     await stage.product.start()
-    from tests.product import command
-
     code, _, err = await command("run", "-c", str(stage.product.folder / "config.yaml"))
     assert code == 1
     assert "another fastgpt-bridge is running" in err
-    await asyncio.sleep(0)
