@@ -82,7 +82,6 @@ class _Host:
 
     def __init__(self, name: str, wire: Wire, proxy: str, engine: Engine, server: http.Server, budget: Budget) -> None:
         self.http: httpx.AsyncClient = wire.client(proxy)
-        self.session: aiohttp.ClientSession = wire.session
         self._name = name
         self._wire = wire
         self._proxy = proxy
@@ -90,8 +89,8 @@ class _Host:
         self._server = server
         self._budget = budget
 
-    def proxy(self, url: str) -> str | None:
-        return self._wire.proxy_for(url, self._proxy)
+    def connection(self, url: str) -> tuple[aiohttp.ClientSession, str | None]:
+        return self._wire.connection(url, self._proxy)
 
     def state(self, state: State) -> None:
         if self._server.state(self._name, state):

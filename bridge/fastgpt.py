@@ -159,7 +159,7 @@ class FastGPT:
                 "detail": True,
                 "retainDatasetCite": True,
                 **{key: value for key, value in named.items() if value},
-                "variables": {**app.variables, **ask.variables},
+                "variables": ask.variables,
                 "messages": messages,
             }
         )

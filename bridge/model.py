@@ -298,11 +298,10 @@ class Host(Protocol):
     """What the bridge gives to an adapter."""
 
     http: httpx.AsyncClient
-    session: aiohttp.ClientSession
-    """The connections beneath ``http``, for an SDK that brings its own protocol."""
+    """Goes through the bot's proxy, else the environment's."""
 
-    def proxy(self, url: str) -> str | None:
-        """The proxy for an address: the bot's own, else the environment's. ``http`` uses it by itself."""
+    def connection(self, url: str) -> tuple[aiohttp.ClientSession, str | None]:
+        """The same for an SDK with a protocol of its own: a session, and the ``proxy=`` of each request."""
         ...
 
     def state(self, state: State) -> None:

@@ -23,6 +23,7 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 import aiohttp
+import aiohttp_socks
 import httpx
 from httpx_aiohttp import AiohttpTransport
 
@@ -34,7 +35,9 @@ CONNECT = 10.0
 TIMEOUT = httpx.Timeout(60.0, connect=CONNECT, pool=None)
 """What a client of the Wire waits when the caller says nothing: for each read, not for the whole."""
 
+_SOCKS = (aiohttp_socks.ProxyConnectionError, aiohttp_socks.ProxyTimeoutError, aiohttp_socks.ProxyError)
 _NOT_SENT = (
+    *_SOCKS,  # all of them come before the connection is handed over
     aiohttp.ClientConnectorError,  # name look-up, refusal, TLS
     aiohttp.ConnectionTimeoutError,
     aiohttp.ClientHttpProxyError,  # the proxy did not open the tunnel
@@ -45,7 +48,7 @@ class UnsupportedProxy(BridgeError):
     """This kind of proxy is not supported."""
 
 
-FAILURES = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, aiohttp.ClientError, UnsupportedProxy)
+FAILURES = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, aiohttp.ClientError, UnsupportedProxy, *_SOCKS)
 """What a request can raise. httpx-aiohttp lets aiohttp's own errors through where it knows no name for them: a server
 that does not speak HTTP is one."""
 
@@ -70,46 +73,58 @@ class Wire:
     def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
         # httpx writes each address into the log, and on some platforms a token is part of it.
         logging.getLogger("httpx").setLevel(logging.WARNING)
-        self.session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=60, ssl=_tls()),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT),
-        )
-        """The session itself, for callers with a protocol of their own: they pass ``proxy=proxy_for(url)``."""
+        self.session = _session(aiohttp.TCPConnector(limit=0, ttl_dns_cache=60, ssl=_tls()))
+        self._socks: dict[str, aiohttp.ClientSession] = {}
         self._environment = Environment(environ)
         self._transports: dict[str | None, AiohttpTransport] = {}
 
     def client(self, proxy: str = "") -> httpx.AsyncClient:
         """An httpx client on the shared connections. Raises UnsupportedProxy."""
         if proxy:
-            _supported(proxy)
+            _checked(proxy)
         return httpx.AsyncClient(transport=_Transport(self, proxy), timeout=TIMEOUT)
 
     def proxy_for(self, url: str, proxy: str = "") -> str | None:
         """The proxy for an address: ``proxy`` if there is one, else the environment's. Raises UnsupportedProxy."""
         found = proxy or self._environment.proxy_for(url)
-        return _supported(found) if found else None
+        return _checked(found) if found else None
+
+    def connection(self, url: str, proxy: str = "") -> tuple[aiohttp.ClientSession, str | None]:
+        """For callers with a protocol of their own: the session for an address, and the ``proxy=`` of each request."""
+        return self._through(self.proxy_for(url, proxy))
+
+    def _through(self, proxy: str | None) -> tuple[aiohttp.ClientSession, str | None]:
+        """aiohttp speaks to HTTP proxies itself; SOCKS is a matter of the connector, and so of a session."""
+        if proxy is None or not proxy.startswith("socks"):
+            return self.session, proxy
+        if proxy not in self._socks:
+            # socks5h is curl's word for what the connector does anyway: the proxy looks names up
+            connector = aiohttp_socks.ProxyConnector.from_url(proxy.replace("socks5h:", "socks5:"), limit=0, ssl=_tls())
+            self._socks[proxy] = _session(connector)
+        return self._socks[proxy], None
 
     def transport(self, proxy: str | None) -> AiohttpTransport:
-        """The transport through a proxy, or the direct one: as many as there are proxies, all on one session."""
+        """The transport through a proxy, or the direct one: as many as there are proxies."""
         transport = self._transports.get(proxy)
         if transport is None:
+            session, http_proxy = self._through(proxy)
             through = None
-            if proxy:
+            if http_proxy:
                 # httpx takes user and password out of the address, and the transport then makes an aiohttp.BasicAuth
                 # of them, which is deprecated; aiohttp reads them from the address by itself.
-                through = httpx.Proxy(proxy)
-                through.url, through.auth = httpx.URL(proxy), None
+                through = httpx.Proxy(http_proxy)
+                through.url, through.auth = httpx.URL(http_proxy), None
             transport = AiohttpTransport(
                 verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),  # not used: the session has its own
-                client=self.session,
+                client=session,
                 proxy=through,
             )
             self._transports[proxy] = transport
         return transport
 
     async def close(self) -> None:
-        await self.session.close()
+        for session in (self.session, *self._socks.values()):
+            await session.close()
 
     async def __aenter__(self) -> Wire:
         return self
@@ -187,14 +202,21 @@ def _holds(network: str, address: _Address) -> bool:
         return False
 
 
-def _supported(proxy: str) -> str:
-    """The proxy, if aiohttp can use it. The message names only scheme and host: a proxy may have a password."""
+def _checked(proxy: str) -> str:
+    """The proxy, if its kind is known. The message names only scheme and host: a proxy may have a password."""
     parts = urlsplit(proxy)
-    if parts.scheme in ("http", "https") and parts.hostname:
+    if parts.scheme in ("http", "https", "socks4", "socks5", "socks5h") and parts.hostname:
         return proxy
     shown = f"{parts.scheme}://{parts.hostname}" if parts.hostname else "without a host"
-    hint = "SOCKS needs the package aiohttp-socks, which is not part of the bridge; " if "socks" in parts.scheme else ""
-    raise UnsupportedProxy(f"proxy {shown}: {hint}set an http:// proxy, or tunnel through one")
+    raise UnsupportedProxy(f"proxy {shown}: write it as http://host:port or socks5://host:port")
+
+
+def _session(connector: aiohttp.BaseConnector) -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(
+        connector=connector,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT),
+    )
 
 
 def _tls() -> ssl.SSLContext:

@@ -79,7 +79,7 @@ def test_addresses(base: str, completions: str, root: str) -> None:
 
 async def test_what_fastgpt_receives(wire: Wire) -> None:
     async with serve(says(answer("a") + DONE)) as server:
-        config = app(server.url, app_id="65bb", variables={"company": "Acme", "platform": "x"})
+        config = app(server.url, app_id="65bb")
         await pieces(FastGPT(config, wire.client()), Ask(**{**fields(ASK), "history": (("q", "a"),)}))
         (request,) = server.requests
     assert request.line == "POST /api/v1/chat/completions HTTP/1.1"
@@ -94,7 +94,7 @@ async def test_what_fastgpt_receives(wire: Wire) -> None:
         "responseChatItemId": "7",
         "customUid": "tg.42",
         "appId": "65bb",
-        "variables": {"company": "Acme", "platform": "telegram"},
+        "variables": {"platform": "telegram"},
         "messages": [{"role": "user", "content": "导演是谁"}],
     }
 
@@ -118,7 +118,7 @@ async def test_without_a_chat_the_history_goes_along(wire: Wire) -> None:
 @pytest.mark.parametrize(("history", "kept"), [(20, ["q1", "a1", "q2", "a2"]), (1, ["q2", "a2"]), (0, [])])
 async def test_what_an_openai_endpoint_receives(wire: Wire, history: int, kept: list[str]) -> None:
     async with serve(says(answer("a") + event("", "[DONE]"))) as server:
-        config = app(server.url, kind="openai", model="m", app_id="65bb", variables={"a": "b"}, history=history)
+        config = app(server.url, kind="openai", model="m", app_id="65bb", history=history)
         ask = Ask(**{**fields(ASK), "history": (("q1", "a1"), ("q2", "a2"))})
         assert await pieces(FastGPT(config, wire.client()), ask) == ([Delta("a"), Done()], None)
         body = server.requests[0].json

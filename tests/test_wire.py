@@ -228,13 +228,63 @@ def test_the_environment(environ: dict[str, str], url: str, expected: str) -> No
     assert Environment(environ).proxy_for(url) == expected
 
 
-async def test_a_socks_proxy_is_refused_in_words(wire: Wire) -> None:
-    with pytest.raises(UnsupportedProxy, match="aiohttp-socks") as caught:
-        wire.client("socks5://user:word@127.0.0.1:1080")
-    assert "word" not in str(caught.value)
-    with pytest.raises(UnsupportedProxy):
-        wire.client("127.0.0.1:1080")
-    async with Wire({"ALL_PROXY": "socks5://127.0.0.1:1080"}) as other:
-        error = await failure(other, "http://far.example/")
-        assert isinstance(error, UnsupportedProxy)
-        assert not_sent(error)
+class Socks:
+    """A SOCKS5 proxy without passwords (RFC 1928): connects, and copies both ways."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        _, methods = await reader.readexactly(2)
+        await reader.readexactly(methods)
+        writer.write(b"\x05\x00")
+        _, _, _, kind = await reader.readexactly(4)
+        size = 4 if kind == 1 else (await reader.readexactly(1))[0]
+        raw = await reader.readexactly(size)
+        host = ".".join(map(str, raw)) if kind == 1 else raw.decode()
+        port = int.from_bytes(await reader.readexactly(2), "big")
+        self.asked.append(host)
+        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"\x05\x00\x00\x01\x00\x00\x00\x00\x00\x00")
+        await asyncio.gather(copy(reader, far_writer), copy(far_reader, writer))
+
+
+async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while data := await reader.read(4096):
+        writer.write(data)
+    writer.close()
+
+
+async def test_a_socks_proxy_carries_requests_and_looks_names_up(wire: Wire) -> None:
+    socks = Socks()
+
+    async def answer(connection: Connection) -> None:
+        await connection.request()
+        await connection.send(OK)
+
+    async with serve(answer) as far, await asyncio.start_server(socks, "127.0.0.1", 0) as server:
+        proxy = f"socks5://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        address = far.url.replace("127.0.0.1", "far.example")
+        assert (await wire.client(proxy).get(address)).text == "ok"
+        session, through = wire.connection(address, proxy)
+        assert through is None
+        async with session.get(address) as response:
+            assert await response.text() == "ok"
+    assert set(socks.asked) == {"far.example"}
+
+
+async def test_a_socks_proxy_that_is_not_there_is_a_request_not_sent(wire: Wire) -> None:
+    with pytest.raises(FAILURES) as caught:
+        await wire.client("socks5://127.0.0.1:9").get("http://far.example/")
+    assert not_sent(caught.value)
+
+
+def test_a_proxy_of_an_unknown_kind_is_refused_without_its_password() -> None:
+    async def build(proxy: str) -> None:
+        async with Wire({}) as wire:
+            wire.client(proxy)
+
+    for proxy in ("ftp://user:word@127.0.0.1:1080", "127.0.0.1:1080"):
+        with pytest.raises(UnsupportedProxy, match="write it as") as caught:
+            asyncio.run(build(proxy))
+        assert "word" not in str(caught.value)

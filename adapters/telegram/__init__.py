@@ -75,7 +75,7 @@ class Adapter:
     def __init__(self, name: str, options: Options, host: Host) -> None:
         self._name = name
         self._host = host
-        self._api = Api(options.token, options.api_base, host.session, host.proxy(options.api_base))
+        self._api = Api(options.token, options.api_base, *host.connection(options.api_base))
         self._me = TgUser(0)
         self._connected = False
         bot_rate = Rate(options.calls_per_second, 1.0) if options.calls_per_second else None

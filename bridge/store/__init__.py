@@ -60,7 +60,7 @@ class Engine(Protocol):
         ...
 
     async def stop(self, lane: str, owner: str | None = None, *, key: str | None = None) -> int:
-        """Halt the running job of a lane, only ``owner``'s or the job ``key`` when given, and say how many that were."""
+        """Halt a lane's running job, only of ``owner`` or with this ``key`` when given, and say how many that were."""
         ...
 
     async def take_waiting(self, lane: str) -> list[Job]:

@@ -34,7 +34,7 @@ class Double:
 
     def __init__(self, wire: Wire, store: dict[str, bytes]) -> None:
         self.http: httpx.AsyncClient = wire.client()
-        self.session: aiohttp.ClientSession = wire.session
+        self._wire = wire
         self.app = web.Application()
         self.states: list[State] = []
         self.store = store
@@ -49,8 +49,8 @@ class Double:
         await self.committed.wait()
         return self.toast
 
-    def proxy(self, url: str) -> str | None:
-        return None
+    def connection(self, url: str) -> tuple[aiohttp.ClientSession, str | None]:
+        return self._wire.connection(url)
 
     def state(self, state: State) -> None:
         self.states.append(state)

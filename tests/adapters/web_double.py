@@ -42,8 +42,7 @@ class Core:
 class Bot:
     """The Host of one adapter, and the port it is served on. A new one over the same ``store`` is a restart."""
 
-    http: httpx.AsyncClient  # this one and the next are not used by this adapter
-    session: aiohttp.ClientSession
+    http: httpx.AsyncClient  # not used by this adapter
 
     def __init__(self, options: Options = PUBLIC, store: dict[str, bytes] | None = None, port: int = 0) -> None:
         self.store = {} if store is None else store
@@ -98,7 +97,7 @@ class Bot:
     async def spend(self, chat: str, durable: bool) -> float:
         raise NotImplementedError
 
-    def proxy(self, url: str) -> str | None:
+    def connection(self, url: str) -> tuple[aiohttp.ClientSession, str | None]:
         raise NotImplementedError
 
 
