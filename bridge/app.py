@@ -25,7 +25,7 @@ from aiohttp import web
 import adapters
 import bridge
 from bridge import http
-from bridge.config import Config, ConfigError
+from bridge.config import Config, ConfigError, span
 from bridge.core import Bot, Core
 from bridge.fastgpt import FastGPT
 from bridge.model import Adapter, AnyEvent, Fatal, Handler, State
@@ -38,6 +38,9 @@ log = logging.getLogger(__name__)
 
 RESTART = 1.0, 60.0
 """Seconds before an adapter that fell over is started again: the first, the most."""
+PRUNED = ("answer:", "said:", "history:")
+"""What the store forgets after ``retention``. Sessions stay: an old chat goes on where it was."""
+PRUNE_EVERY = 3600.0
 HEALTH_AGE = 2.0
 """Seconds for which one trial write answers /readyz."""
 
@@ -124,6 +127,7 @@ class Bridge:
         self._bots: dict[str, Bot] = {}
         self._turns = Turns(self.engine, self._bots)
         self._running: list[asyncio.Task[None]] = []
+        self._housekeeping: list[asyncio.Task[None]] = []
         self._health = (0.0, False)
         self.port = 0
 
@@ -150,15 +154,17 @@ class Bridge:
             host.state(State("connecting"))
         await self.engine.start(self._turns.run)
         self.port = await self.server.start(*config.http.address)
+        self._housekeeping = [asyncio.create_task(self._prune(), name="prune")]
         self._running = [
             asyncio.create_task(self._keep_running(bot), name=f"bot {name}") for name, bot in self._bots.items()
         ]
 
     async def _stop(self, grace: float) -> None:
-        for task in self._running:
+        tasks = [*self._running, *self._housekeeping]
+        for task in tasks:
             task.cancel()
-        if self._running:
-            await asyncio.wait(self._running)
+        if tasks:
+            await asyncio.wait(tasks)
         await self.engine.close(grace)
         await self._turns.close()
         await self.server.close()
@@ -187,6 +193,14 @@ class Bridge:
             return await self.core.receive(bot, event)
 
         return receive
+
+    async def _prune(self) -> None:
+        while True:
+            try:
+                await self.engine.prune(time.time() - span(self._config.retention), PRUNED)
+            except Exception:
+                log.exception("pruning failed and is tried again later")
+            await asyncio.sleep(PRUNE_EVERY)
 
     async def finished(self) -> None:
         """Until every adapter has ended by itself, as the console does."""

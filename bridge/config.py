@@ -102,6 +102,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     store: str = "sqlite:data/bridge.db"
     http: Http = Http()
     shutdown_grace: float = 8
+    retention: str = "30d"
 
 
 Platforms = Mapping[str, type[msgspec.Struct]]
@@ -116,6 +117,14 @@ def rate(text: str) -> tuple[int, float]:
     if not match:
         raise ValueError("write it as 20/min")
     return int(match[1]), float(int(match[2] or 1) * _SECONDS[match[3]])
+
+
+def span(text: str) -> float:
+    """``30d`` -> seconds."""
+    match = _SPAN.fullmatch(text.strip())
+    if not match:
+        raise ValueError("write it as 30d, 12h or 90s")
+    return float(match[1]) * _SECONDS[match[2]]
 
 
 def load(path: Path, platforms: Platforms) -> Config:
@@ -304,6 +313,10 @@ class _Reader:
                 rate(bot.per_user)
             except ValueError as error:
                 self._fault(f"bots.{name}.per_user", f"{bot.per_user!r}: {error}")
+        try:
+            span(config.retention)
+        except ValueError as error:
+            self._fault("retention", f"{config.retention!r}: {error}")
         try:
             config.http.address  # noqa: B018 - it parses
         except ValueError:

@@ -107,6 +107,7 @@ def test_numbers_booleans_and_ids_may_come_as_they_like() -> None:
         (("  tg:", "  TG:"), "bots.TG: a name is a-z"),
         (("bots:", "stores: x\nbots:"), "stores: is not a key; did you mean 'store'?"),
         (("bots:", "http: {listen: nowhere}\nbots:"), "http.listen: 'nowhere': write it as"),
+        (("bots:", "retention: ever\nbots:"), "retention: 'ever': write it as 30d"),
         (('api_key: "${KEY}"', 'api_key: ""'), "fastgpt.support.api_key: is empty"),
         ((', api_key: "${KEY}"', ""), "fastgpt.support.api_key: is missing"),
         (('api_key: "${KEY}"', "api_key: [a]"), "fastgpt.support.api_key: a single value is expected here"),

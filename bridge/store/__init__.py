@@ -77,6 +77,10 @@ class Engine(Protocol):
         """A shared rate limit: 0 = taken, else seconds until there is room; nothing was taken."""
         ...
 
+    async def prune(self, before: float, prefixes: Sequence[str]) -> int:
+        """Delete jobs that are done, and values under these prefixes, last written before that Unix time; how many."""
+        ...
+
     async def close(self, grace: float) -> None:
         """Start no further job, give the running ones ``grace`` seconds, park the rest, close."""
         ...

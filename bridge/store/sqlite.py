@@ -46,6 +46,10 @@ SCHEMA = (
 """Step n leads from version n to n + 1. Never edit a step that was released: add one."""
 
 BATCH = 512
+PIECE = 500
+"""Rows deleted in one transaction."""
+LAST = "\U0010ffff"
+"""No key goes on with a character behind this one."""
 PARK = 1.0
 """Seconds that parked jobs get to finish the call they are in."""
 
@@ -173,6 +177,22 @@ class SQLite:
                 db.executemany("DELETE FROM kept WHERE key = ?", gone)
 
         return self._do(write)
+
+    async def prune(self, before: float, prefixes: Sequence[str]) -> int:
+        """In small pieces: between two of them the writer serves everybody else."""
+        total = await self._delete("inbox", "done = 1 AND at < ?", (before,))
+        for prefix in prefixes:
+            total += await self._delete("kept", "key >= ? AND key < ? AND at < ?", (prefix, prefix + LAST, before))
+        return total
+
+    async def _delete(self, table: str, where: str, bounds: tuple[object, ...]) -> int:
+        sql = f"DELETE FROM {table} WHERE key IN (SELECT key FROM {table} WHERE {where} LIMIT {PIECE})"  # noqa: S608
+        total = 0
+        while True:
+            deleted: int = await self._do(lambda db: db.execute(sql, bounds).rowcount)
+            total += deleted
+            if deleted < PIECE:
+                return total
 
     async def slot(self, key: str, per_second: float, burst: int) -> float:
         """GCRA in memory: one process owns this file, and a restart may forgive."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
@@ -183,6 +184,23 @@ async def test_values_take_effect_in_order_and_survive(opened: Open) -> None:
     await engine.close(0.0)
     again = await opened(None)
     assert await again.get("counter", "here") == [b"19", b"\x00\xff"]
+
+
+async def test_what_is_old_and_done_is_pruned_and_nothing_else(opened: Open) -> None:
+    worker = Worker()
+    engine = await opened(worker)
+    await engine.submit([job(f"done{n}", f"lane{n}") for n in range(1200)])
+    worker.gate.set()
+    await worker.until(lambda: len(worker.ended) == 1200)
+    worker.gate.clear()
+    await engine.submit([job("running", "r"), job("waiting", "r")])
+    await engine.put({"answer:1": b"x", "answer:\U0010fffe": b"y", "answers": b"z", "session:1": b"s"})
+    assert await engine.prune(0.0, ["answer:"]) == 0, "nothing is that old"
+    assert await engine.prune(time.time() + 1, ["answer:"]) == 1202
+    assert await engine.get("answer:1", "answers", "session:1") == [None, b"z", b"s"]
+    assert await engine.submit([job("waiting"), job("done7")]) == [False, True]
+    worker.gate.set()
+    await worker.until(lambda: "waiting" in worker.ended)
 
 
 async def test_a_slot_lets_a_burst_through_and_then_its_rate(opened: Open) -> None:
