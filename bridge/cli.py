@@ -38,21 +38,8 @@ def _version() -> str:
         return str(project["version"])
 
 
-def _print_version(context: click.Context, option: click.Parameter, wanted: bool) -> None:
-    if wanted:
-        click.echo(_version())
-        context.exit()
-
-
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option(
-    "--version",
-    is_flag=True,
-    is_eager=True,
-    expose_value=False,
-    callback=_print_version,
-    help="Show the version and exit.",
-)
+@click.version_option(_version(), message="%(version)s")
 @click.option("-v", "--verbose", is_flag=True, help="Log every step.")
 def cli(verbose: bool) -> None:
     """Telegram, Feishu and WeChat bots that answer from FastGPT."""
@@ -90,6 +77,9 @@ def check(path: Path) -> None:
 def chat(path: Path, app: str | None) -> None:
     """Talk to an app from the terminal, through the same core."""
     logging.getLogger().setLevel(logging.ERROR)
+    for stream in (sys.stdin, sys.stdout):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # what a terminal cannot encode is no reason to end
     config = load(path, Platforms(adapters.ADAPTERS))
     app = app or next(iter(config.fastgpt))
     if app not in config.fastgpt:
@@ -100,8 +90,13 @@ def chat(path: Path, app: str | None) -> None:
             bots={"console": Bot(platform="console", app=app, per_user="0")},
             store=f"sqlite:{folder}/chat.db",
             http=Http(listen="127.0.0.1:0"),
+            shutdown_grace=0,  # Ctrl-C in an answer is about that answer
         )
+        if sys.stdin.isatty():
+            click.echo(f"This is {app}. /help lists the commands, Ctrl-D ends.")
         asyncio.run(_talk(one))
+        if sys.stdin.isatty():
+            click.echo()  # the shell's prompt begins a line of its own
 
 
 async def _talk(config: Config) -> None:
@@ -110,7 +105,9 @@ async def _talk(config: Config) -> None:
 
 
 @cli.command()
-@click.option("--port", type=int, default=None, help="Default: 8080, or a free one when that is taken.")
+@click.option(
+    "--port", type=click.IntRange(1, 65535), default=None, help="Default: 8080, or a free one when that is taken."
+)
 def demo(port: int | None) -> None:
     """Show the product without any account: a built-in app and the web chat."""
     from bridge import demo as builtin
@@ -147,7 +144,7 @@ async def _serve(config: Config, reload: Callable[[], Config], mount: Callable[[
             mount(bridge)
         async with bridge:
             host, _ = config.http.address
-            address = f"http://{host}:{bridge.port}"
+            address = f"http://{f'[{host}]' if ':' in host else host}:{bridge.port}"
             for name, bot in config.bots.items():
                 if bot.platform == "web":
                     click.echo(f"{address}/chat/{name}")
@@ -169,14 +166,19 @@ def _only_one(config: Config) -> Iterator[None]:
         yield
         return
     lock = Path(f"{path}.lock")
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with lock.open("w") as file:
+    try:
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        file = lock.open("w")
+    except OSError as error:
+        reason = f"cannot write in the folder {lock.parent}: {error.strerror}"
+        raise BridgeError(f"store {config.store}: {reason}") from None
+    with file:
         deadline = time.monotonic() + config.shutdown_grace + 5
         while True:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
-            except OSError:
+            except BlockingIOError:
                 if time.monotonic() > deadline:
                     raise BridgeError(f"another fastgpt-bridge is running on {path}") from None
                 time.sleep(0.1)
@@ -190,8 +192,13 @@ def main() -> None:
         cli.main(standalone_mode=False)
     except click.exceptions.Exit as done:
         sys.exit(done.exit_code)
-    except click.ClickException as error:
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
+        sys.exit(2)
+    except click.ClickException as error:
+        where = error.ctx if isinstance(error, click.UsageError) else None
+        help = f" See {where.command_path} --help" if where else ""
+        click.echo(f"error: {' '.join(error.format_message().split())}{help}", err=True)
         sys.exit(2)
     except ConfigError as error:
         for fault in error.faults:
@@ -201,4 +208,5 @@ def main() -> None:
         click.echo(f"error: {error}", err=True)
         sys.exit(1)
     except (KeyboardInterrupt, click.Abort):
+        click.echo(err=True)  # behind the terminal's ^C
         sys.exit(130)

@@ -19,7 +19,7 @@ import msgspec
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from bridge.model import Handler, State
+from bridge.model import BridgeError, Handler, State
 
 BODY_MOST = 1 << 20
 _FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP", "Via")
@@ -79,7 +79,11 @@ class Server:
         """Listen; gives the port (of interest when 0 was asked for)."""
         await self._runner.setup()
         site = web.TCPSite(self._runner, host, port)
-        await site.start()
+        try:
+            await site.start()
+        except OSError as error:
+            reason = (error.strerror or str(error)).rpartition(": ")[2]  # asyncio names the address once more
+            raise BridgeError(f"cannot listen on {host}:{port}: {reason}") from None
         return int(self._runner.addresses[0][1])
 
     async def close(self) -> None:

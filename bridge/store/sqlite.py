@@ -41,6 +41,7 @@ SCHEMA = (
         value BLOB NOT NULL,
         at    REAL NOT NULL
     ) WITHOUT ROWID;
+    CREATE INDEX kept_at ON kept (at);
     """,
 )
 """Step n leads from version n to n + 1. Never edit a step that was released: add one."""
@@ -48,6 +49,13 @@ SCHEMA = (
 BATCH = 512
 PIECE = 500
 """Rows deleted in one transaction."""
+PRUNE_INBOX = """
+    DELETE FROM inbox WHERE id IN (
+        SELECT id FROM (SELECT id, at, done FROM inbox ORDER BY id LIMIT ?) WHERE done = 1 AND at < ?
+    )
+"""
+"""The oldest rows alone are looked at: the table may hold a million."""
+PRUNE_KEPT = "DELETE FROM kept WHERE key IN (SELECT key FROM kept WHERE at < ? AND key >= ? AND key < ? LIMIT ?)"
 LAST = "\U0010ffff"
 """No key goes on with a character behind this one."""
 PARK = 1.0
@@ -180,13 +188,12 @@ class SQLite:
 
     async def prune(self, before: float, prefixes: Sequence[str]) -> int:
         """In small pieces: between two of them the writer serves everybody else."""
-        total = await self._delete("inbox", "done = 1 AND at < ?", (before,))
+        total = await self._delete(PRUNE_INBOX, PIECE, before)
         for prefix in prefixes:
-            total += await self._delete("kept", "key >= ? AND key < ? AND at < ?", (prefix, prefix + LAST, before))
+            total += await self._delete(PRUNE_KEPT, before, prefix, prefix + LAST, PIECE)
         return total
 
-    async def _delete(self, table: str, where: str, bounds: tuple[object, ...]) -> int:
-        sql = f"DELETE FROM {table} WHERE key IN (SELECT key FROM {table} WHERE {where} LIMIT {PIECE})"  # noqa: S608
+    async def _delete(self, sql: str, *bounds: object) -> int:
         total = 0
         while True:
             deleted: int = await self._do(lambda db: db.execute(sql, bounds).rowcount)
