@@ -14,6 +14,7 @@ import importlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,8 @@ RESTART = 1.0, 60.0
 PRUNED = ("answer:", "said:", "history:")
 """What the store forgets after ``retention``. Sessions stay: an old chat goes on where it was."""
 PRUNE_EVERY = 3600.0
+SETTLE = 1.0
+"""Seconds that bots have to connect before the port is served: a platform that is away must not keep a page down."""
 HEALTH_AGE = 2.0
 """Seconds for which one trial write answers /readyz."""
 
@@ -152,12 +155,15 @@ class Bridge:
             adapter: Adapter = self._platforms.module(bot.platform).Adapter(name, bot.options, host)
             self._bots[name] = Bot(name, bot, adapter, apps[bot.app], config.fastgpt[bot.app], budget)
             host.state(State("connecting"))
+        self.port = self.server.listen(*config.http.address)
         await self.engine.start(self._turns.run)
-        self.port = await self.server.start(*config.http.address)
         self._housekeeping = [asyncio.create_task(self._prune(), name="prune")]
         self._running = [
             asyncio.create_task(self._keep_running(bot), name=f"bot {name}") for name, bot in self._bots.items()
         ]
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.server.settled.wait(), SETTLE)
+        await self.server.serve()
 
     async def _stop(self, grace: float) -> None:
         tasks = [*self._running, *self._housekeeping]

@@ -9,8 +9,10 @@ Rules of this file:
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import ipaddress
+import socket
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from urllib.parse import urlsplit
@@ -69,25 +71,33 @@ class Server:
     def __init__(self, admin_token: str, healthy: Callable[[], Awaitable[bool]]) -> None:
         self._admin_token = admin_token
         self._healthy = healthy
+        self._socket: socket.socket | None = None
         self._states: dict[str, BotState] = {}
+        self.settled = asyncio.Event()
+        """Every bot has got beyond its first attempt to connect."""
         self.app = web.Application(client_max_size=BODY_MOST)
         for path, handler in (("/healthz", self._health), ("/readyz", self._ready), ("/metrics", self._metrics)):
             self.app.router.add_get(path, handler)
         self._runner = web.AppRunner(self.app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
 
-    async def start(self, host: str, port: int) -> int:
-        """Listen; gives the port (of interest when 0 was asked for)."""
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, host, port)
+    def listen(self, host: str, port: int) -> int:
+        """Take the port (0 = any) and give its number; whoever connects waits until ``serve``."""
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
         try:
-            await site.start()
+            self._socket = socket.create_server((host, port), family=family, backlog=1024)
         except OSError as error:
-            reason = (error.strerror or str(error)).rpartition(": ")[2]  # asyncio names the address once more
-            raise BridgeError(f"cannot listen on {host}:{port}: {reason}") from None
-        return int(self._runner.addresses[0][1])
+            raise BridgeError(f"cannot listen on {host}:{port}: {error.strerror or error}") from None
+        return int(self._socket.getsockname()[1])
+
+    async def serve(self) -> None:
+        assert self._socket is not None
+        await self._runner.setup()
+        await web.SockSite(self._runner, self._socket, backlog=1024).start()
 
     async def close(self) -> None:
         await self._runner.cleanup()
+        if self._socket is not None:
+            self._socket.close()
 
     def route(self, method: str, path: str, handler: Handler) -> None:
         self.app.router.add_route(method, path, handler)
@@ -99,6 +109,8 @@ class Server:
             return False
         since = before.since if before is not None and before.state == state.state else time.time()
         self._states[bot] = BotState(state.state, since, state.detail)
+        if all(row.state != "connecting" or row.detail for row in self._states.values()):
+            self.settled.set()
         return True
 
     @property

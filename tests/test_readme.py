@@ -1,0 +1,89 @@
+"""The README is honest: its commands exist and run, its YAML is right, its links lead somewhere."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+import adapters
+from bridge.app import Platforms
+from bridge.cli import cli
+from bridge.config import parse
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text("utf-8")
+BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, re.DOTALL)
+COMMANDS = [line for kind, block in BLOCKS if kind == "sh" for line in block.splitlines() if line.strip()]
+
+
+def test_the_yaml_is_a_right_config() -> None:
+    [block] = [block for kind, block in BLOCKS if kind == "yaml"]
+    assert len(block.splitlines()) == 5, "a real bot in five lines"
+    config = parse(block, Platforms(adapters.ADAPTERS), {"FASTGPT_API_KEY": "k", "TELEGRAM_TOKEN": "1:abc"})
+    assert set(config.bots) == {"tg", "site"}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_exists(command: str) -> None:
+    program, *arguments = shlex.split(command)
+    if program == "make":
+        subprocess.run(["make", "-n", *arguments], cwd=ROOT, check=True, capture_output=True)
+    elif program == "fastgpt-bridge":
+        assert arguments[0] in cli.commands
+    else:
+        assert command == "pip install .", "a command that no test runs"
+
+
+def test_the_table_of_commands_is_complete() -> None:
+    told = set(re.findall(r"^\| `fastgpt-bridge (\w+)", README, re.MULTILINE))
+    assert told == set(cli.commands)
+
+
+def test_every_link_leads_somewhere() -> None:
+    for target in re.findall(r"\]\((?!https?://)([^)#]+)\)", README):
+        assert (ROOT / target).exists(), target
+
+
+@pytest.mark.slow
+async def test_make_demo_answers_from_a_fresh_clone(tmp_path: Path) -> None:
+    """What a visitor does first: clone, make demo, open the address."""
+    clone = tmp_path / "clone"
+    ignored = shutil.ignore_patterns(
+        ".git", ".venv*", "*.egg-info", "__pycache__", ".*_cache", ".hypothesis", "data", "build"
+    )
+    shutil.copytree(ROOT, clone, ignore=ignored)
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("VIRTUAL_ENV", "PYTHONPATH", "MAKE"))}
+    process = await asyncio.create_subprocess_exec(
+        "make", "demo", cwd=clone, env=environment, stdout=asyncio.subprocess.PIPE, start_new_session=True
+    )
+    try:
+        assert process.stdout
+        async with asyncio.timeout(240):
+            address = ""
+            while not address:
+                line = (await process.stdout.readline()).decode()
+                assert line, "it ended without an address"
+                found = re.search(r"http://\S+", line)
+                address = found[0] if found else ""
+            assert address.endswith("/chat/demo")
+            async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as visitor:
+                async with visitor.get(address) as page:
+                    assert page.status == 200
+                async with visitor.post(f"{address}/messages", json={"id": "question-1", "text": "hello"}) as sent:
+                    assert sent.status == 204
+                seen = b""
+                async with visitor.get(f"{address}/events") as events:
+                    while b"built-in demo app" not in seen:
+                        seen += await events.content.readany()
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        await process.wait()
