@@ -22,7 +22,8 @@ import msgspec
 
 import adapters
 from bridge.app import Bridge, Platforms, own_adapters
-from bridge.config import App, Bot, Config, ConfigError, Http, load
+from bridge.config import App, Bot, Config, ConfigError, Http
+from bridge.configfile import load
 from bridge.model import BridgeError
 
 CONFIG = click.option(
@@ -106,10 +107,10 @@ async def _talk(config: Config) -> None:
 
 @cli.command()
 @click.option(
-    "--port", type=click.IntRange(1, 65535), default=None, help="Default: 8080, or a free one when that is taken."
+    "--port", type=click.IntRange(0, 65535), default=None, help="Default: 8080, or a free one when that is taken."
 )
 def demo(port: int | None) -> None:
-    """Show the product without any account: a built-in app and the web chat."""
+    """Try it without any account. A built-in app, and the web chat to talk to it."""
     from bridge import demo as builtin
 
     port = builtin.port(8080 if port is None else port, strict=port is not None)
@@ -197,7 +198,7 @@ def main() -> None:
         sys.exit(2)
     except click.ClickException as error:
         where = error.ctx if isinstance(error, click.UsageError) else None
-        help = f" See {where.command_path} --help" if where else ""
+        help = f" (see {where.command_path} --help)" if where else ""
         click.echo(f"error: {' '.join(error.format_message().split())}{help}", err=True)
         sys.exit(2)
     except ConfigError as error:
@@ -208,5 +209,4 @@ def main() -> None:
         click.echo(f"error: {error}", err=True)
         sys.exit(1)
     except (KeyboardInterrupt, click.Abort):
-        click.echo(err=True)  # behind the terminal's ^C
         sys.exit(130)

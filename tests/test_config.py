@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 import adapters
 from bridge.app import Platforms
-from bridge.config import Config, ConfigError, load, parse, rate
+from bridge.config import Config, ConfigError, rate
+from bridge.configfile import load, parse
 
 PLATFORMS = Platforms(adapters.ADAPTERS)
 GOOD = """

@@ -23,6 +23,7 @@ PURE = (
     "markdown",
     "session",
     "config",
+    "configfile",
     "words",
     "cite",
     "think",

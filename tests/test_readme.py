@@ -17,7 +17,7 @@ import pytest
 import adapters
 from bridge.app import Platforms
 from bridge.cli import cli
-from bridge.config import parse
+from bridge.configfile import parse
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")

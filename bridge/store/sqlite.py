@@ -1,26 +1,21 @@
-"""The embedded engine: one SQLite file, one writer thread, an actor per lane.
+"""The embedded engine: one SQLite file (writer.py), and an actor per lane.
 
 Rules of this file:
-- SQL runs on the writer thread alone: a stalled disk delays commits, never the event loop;
-- group commit: whatever waits is committed together, so that ``synchronous=FULL`` costs one fsync a batch;
-- a faulty statement fails its own caller, a failing commit everybody in the batch.
+- a job is in its lane's queue exactly as long as its row is open: rows are the truth, queues are made of them;
+- a lane lives while it has jobs: thousands of conversations cost nothing while they are silent.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import queue
 import sqlite3
-import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping, Sequence
 
-from bridge.store import Handle, Job, StoreError
+from bridge.store import Handle, Job
+from bridge.store.writer import Writer
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +41,6 @@ SCHEMA = (
 )
 """Step n leads from version n to n + 1. Never edit a step that was released: add one."""
 
-BATCH = 512
 PIECE = 500
 """Rows deleted in one transaction."""
 PRUNE_INBOX = """
@@ -61,31 +55,24 @@ LAST = "\U0010ffff"
 PARK = 1.0
 """Seconds that parked jobs get to finish the call they are in."""
 
-Work = Callable[[sqlite3.Connection], Any]
-
 
 class SQLite:
     """See bridge.store.Engine. ``path`` may be ``:memory:``."""
 
     def __init__(self, path: str) -> None:
-        self._path = path
-        self._queue: queue.SimpleQueue[tuple[Work, asyncio.Future[Any]] | None] = queue.SimpleQueue()
+        self._writer = Writer(path, SCHEMA)
+        self._do = self._writer.do
         self._lanes: dict[str, deque[Job]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._slots: dict[str, float] = {}
         self._closing = False
         self._handle: Handle | None = None
-        self._thread: threading.Thread | None = None
 
     # ------------------------------------------------------------ life
 
     async def start(self, handle: Handle | None) -> None:
-        self._loop = asyncio.get_running_loop()
         self._handle = handle
-        opened: asyncio.Future[None] = self._loop.create_future()
-        self._thread = threading.Thread(target=self._write, args=(opened,), name="store", daemon=True)
-        self._thread.start()
-        await opened
+        await self._writer.open()
         if handle is not None:
             for key, lane, owner, body in await self._do(
                 lambda db: db.execute("SELECT key, lane, owner, body FROM inbox WHERE done = 0 ORDER BY id").fetchall()
@@ -104,9 +91,7 @@ class SQLite:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
-        if self._thread is not None:
-            self._queue.put(None)
-            await asyncio.to_thread(self._thread.join)
+        await self._writer.close()
 
     # ------------------------------------------------------------ inbox
 
@@ -143,7 +128,7 @@ class SQLite:
             lane.append(job)
             return
         self._lanes[job.lane] = lane = deque((job,))
-        task = self._loop.create_task(self._drain(job.lane, lane))
+        task = asyncio.create_task(self._drain(job.lane, lane))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -211,100 +196,3 @@ class SQLite:
             self._slots = {k: v for k, v in self._slots.items() if v > now}
         self._slots[key] = due + step
         return 0.0
-
-    # ------------------------------------------------------------ the writer thread
-
-    def _do(self, work: Work) -> asyncio.Future[Any]:
-        future: asyncio.Future[Any] = self._loop.create_future()
-        if self._thread is None or not self._thread.is_alive():
-            future.set_exception(StoreError("the store is closed"))
-        else:
-            self._queue.put((work, future))
-        return future
-
-    def _write(self, opened: asyncio.Future[None]) -> None:
-        try:
-            db = _open(self._path)
-        except (sqlite3.Error, OSError, StoreError) as error:
-            self._tell(_settle, [(opened, None, StoreError(f"store {self._path}: {error}"))])
-            return
-        self._tell(_settle, [(opened, None, None)])
-        while (first := self._queue.get()) is not None:
-            batch, last = [first], False
-            with suppress(queue.Empty):
-                while len(batch) < BATCH and not last:
-                    item = self._queue.get_nowait()
-                    if item is None:
-                        last = True
-                    else:
-                        batch.append(item)
-            self._tell(_settle, _commit(db, batch))
-            if last:
-                break
-        db.close()
-
-    def _tell(self, call: Callable[..., None], *args: Any) -> None:
-        with suppress(RuntimeError):  # the loop is gone: nobody is waiting any more
-            self._loop.call_soon_threadsafe(call, *args)
-
-
-Result = tuple["asyncio.Future[Any]", Any, Exception | None]
-
-
-def _commit(db: sqlite3.Connection, batch: list[tuple[Work, asyncio.Future[Any]]]) -> list[Result]:
-    """Run a batch in one transaction; when anything in it fails, each piece of work in a transaction of its own."""
-    try:
-        db.execute("BEGIN IMMEDIATE")
-        results: list[Result] = [(future, work(db), None) for work, future in batch]
-        db.execute("COMMIT")
-    except Exception as error:
-        if db.in_transaction:
-            db.execute("ROLLBACK")
-        if len(batch) == 1:
-            return [(batch[0][1], None, error)]
-        return [result for item in batch for result in _commit(db, [item])]
-    return results
-
-
-def _settle(results: list[Result]) -> None:
-    for future, value, error in results:
-        if future.done():
-            continue
-        if error is None:
-            future.set_result(value)
-        else:
-            log.error("store: %s", error)
-            future.set_exception(error)
-            future.exception()  # logged here: a write that nobody awaits needs no second report
-
-
-def _open(path: str) -> sqlite3.Connection:
-    if path != ":memory:":
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-    # isolation_level=None: transactions are ours alone. The thread that opens is the only one that uses it.
-    db = sqlite3.connect(path, isolation_level=None, timeout=10)
-    db.execute("PRAGMA journal_mode = WAL")
-    db.execute("PRAGMA synchronous = FULL")
-    db.execute("PRAGMA foreign_keys = ON")
-    _upgrade(db, path)
-    return db
-
-
-def _upgrade(db: sqlite3.Connection, path: str) -> None:
-    """Bring the file to this version's schema: all steps in one transaction, after a backup."""
-    version: int = db.execute("PRAGMA user_version").fetchone()[0]
-    if version > len(SCHEMA):
-        raise StoreError(f"it was written by a newer version (schema {version}, this one knows {len(SCHEMA)})")
-    if version == len(SCHEMA):
-        return
-    if version and path != ":memory:":
-        backup = Path(f"{path}.v{version}.bak")
-        backup.unlink(missing_ok=True)
-        db.execute("VACUUM INTO ?", (str(backup),))
-    script = "\n".join(SCHEMA[version:])
-    try:
-        db.executescript(f"BEGIN IMMEDIATE;\n{script}\nPRAGMA user_version = {len(SCHEMA)};\nCOMMIT;")
-    except sqlite3.Error:
-        if db.in_transaction:
-            db.execute("ROLLBACK")
-        raise
