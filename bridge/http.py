@@ -86,7 +86,8 @@ class Server:
         try:
             self._socket = socket.create_server((host, port), family=family, backlog=1024)
         except OSError as error:
-            raise BridgeError(f"cannot listen on {host}:{port}: {error.strerror or error}") from None
+            reason = (error.strerror or str(error)).partition(" (while ")[0]  # which names the address once more
+            raise BridgeError(f"cannot listen on {host}:{port}: {reason}") from None
         return int(self._socket.getsockname()[1])
 
     async def serve(self) -> None:

@@ -4,4 +4,3 @@ from prometheus_client import Counter
 
 TURNS = Counter("bridge_turns", "Turns that ended, by outcome", ["bot", "outcome"])
 UPSTREAM_ERRORS = Counter("bridge_upstream_errors", "Errors of an app, by reason", ["app", "reason"])
-CALLS = Counter("bridge_platform_calls", "Calls to a platform, by outcome", ["bot", "outcome"])

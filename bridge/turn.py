@@ -23,7 +23,7 @@ import msgspec
 from bridge.core import ASK, NEW, RETRY, STOP_KEY, Bot, Said, Task, said_key
 from bridge.fastgpt import Ask, Choices, Delta, Done, Status, UpstreamError
 from bridge.metrics import TURNS, UPSTREAM_ERRORS
-from bridge.model import AnyEvent, Button, Message, Rejected, Show, Shown
+from bridge.model import AnyEvent, Button, Form, Message, Rejected, Show, Shown
 from bridge.present import Presenter
 from bridge.pump import Pump
 from bridge.session import Session, item_id, new_epoch, variables
@@ -311,9 +311,11 @@ class _Turn:
                 if isinstance(piece, Delta):
                     pump.feed(piece.text)
                 elif isinstance(piece, Status):
-                    pump.status(piece.text)
+                    pump.status(f"{piece.text}…")
                 elif isinstance(piece, Choices):
-                    pump.feed(_listed(piece))
+                    pump.feed(_listed(piece.description, [label for label, _ in piece.options]))
+                elif isinstance(piece, Form):
+                    pump.feed(_listed(piece.title, [field.label for field in piece.fields]))
                 elif isinstance(piece, Done):
                     if piece.cut:
                         return say("cut", self._language)
@@ -367,7 +369,7 @@ class _Turn:
             await self._engine.put({f"history:{self._chat_id}": msgspec.json.encode(turns)})
 
 
-def _listed(choices: Choices) -> str:
-    """A question with options as a numbered list; the option's own text answers it."""
-    rows = [f"{number}. {label}" for number, (label, _) in enumerate(choices.options, 1)]
-    return "\n\n" + "\n".join(filter(None, [choices.description, *rows]))
+def _listed(title: str, items: list[str]) -> str:
+    """What the app asks, as text: the words of an option answer it."""
+    rows = [f"{number}. {item}" for number, item in enumerate(items, 1)]
+    return "\n\n" + "\n".join(filter(None, [title, *rows]))
