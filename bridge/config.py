@@ -70,9 +70,7 @@ class Bot(msgspec.Struct, frozen=True, kw_only=True):
 
 class Http(msgspec.Struct, frozen=True, kw_only=True):
     listen: str = "127.0.0.1:8080"
-    public_url: str = ""
     admin_token: str = ""
-    trusted_proxies: list[str] = []
 
     def __repr__(self) -> str:
         return f"Http(listen={self.listen!r})"

@@ -21,7 +21,7 @@ async def test_every_age_of_fastgpt_is_understood(stage: Stage, era: Era) -> Non
 
 
 async def test_a_run_that_outlives_a_crash_is_waited_for(stage: Stage) -> None:
-    """Newer servers go on without their client and refuse a second question meanwhile: it is asked when they are done."""
+    """Newer servers go on without their client and refuse a second question meanwhile: it is asked when they end."""
     stage.gpt.era = "e26"
     stage.app["app_id"] = stage.gpt.app_id
     await stage.product.start()
