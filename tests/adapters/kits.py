@@ -16,59 +16,15 @@ from html.parser import HTMLParser
 from typing import Any, ClassVar
 
 import aiohttp
-import httpx
 import msgspec
-from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from adapters import console, telegram
 from adapters import web as web_chat
-from bridge.http import local
-from bridge.model import Adapter, AnyEvent, BridgeError, Handler, RateLimited, Rejected, State, Unreachable, Unsure
+from bridge.model import Adapter, BridgeError, RateLimited, Rejected, Unreachable, Unsure
 from bridge.wire import Wire
+from tests.adapters.host import Double
 from tests.fakes.botapi import BotApi
-
-
-class Double:
-    """A Host without a bridge, and a core that notes what it is given. A new one on the same store is a restart."""
-
-    def __init__(self, wire: Wire, store: dict[str, bytes]) -> None:
-        self.http: httpx.AsyncClient = wire.client()
-        self._wire = wire
-        self.app = web.Application()
-        self.states: list[State] = []
-        self.store = store
-        self.events: asyncio.Queue[AnyEvent] = asyncio.Queue()
-        self.toast: str | None = None
-        self.committed = asyncio.Event()
-        """While it is not set, the commit does not come."""
-        self.committed.set()
-
-    async def receive(self, event: AnyEvent) -> str | None:
-        self.events.put_nowait(event)
-        await self.committed.wait()
-        return self.toast
-
-    def connection(self, url: str) -> tuple[aiohttp.ClientSession, str | None]:
-        return self._wire.connection(url)
-
-    def state(self, state: State) -> None:
-        self.states.append(state)
-
-    async def load(self, key: str) -> bytes | None:
-        return self.store.get(key)
-
-    async def save(self, key: str, value: bytes) -> None:
-        self.store[key] = value
-
-    def route(self, method: str, path: str, handler: Handler) -> None:
-        self.app.router.add_route(method, path, handler)
-
-    def local(self, request: web.Request) -> bool:
-        return local(request)
-
-    async def spend(self, chat: str, durable: bool) -> float:
-        return 0.0
 
 
 class Kit(ABC):
@@ -86,15 +42,13 @@ class Kit(ABC):
     @asynccontextmanager
     async def bot(self) -> AsyncIterator[tuple[Adapter, Double]]:
         """The adapter, running. Entered again, it is a restart on the same store and platform."""
-        host = Double(self.wire, self.store)
+        host = Double(self.store, self.wire)
         adapter = self.build(host)
         async with AsyncExitStack() as stack:
             await self.connect(stack, host)
             task = asyncio.create_task(adapter.run(host.receive))
             stack.push_async_callback(_ended, task)
-            while not any(state.state == "connected" for state in host.states):
-                await asyncio.sleep(0.001)
-                assert not task.done(), task.exception()
+            await asyncio.wait_for(host.connected.wait(), 5)
             yield adapter, host
 
     async def connect(self, stack: AsyncExitStack, host: Double) -> None:  # noqa: B027 - most need nothing

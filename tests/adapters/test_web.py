@@ -45,7 +45,7 @@ async def page(bot: Bot) -> AsyncIterator[Page]:
 async def ask(bot: Bot, page: Page, text: str = "Hello", id: str = "question-1") -> Message:
     """The message as the core got it."""
     assert await page.say(text, id) == 204
-    return question(await bot.core.events.get())
+    return question(await bot.events.get())
 
 
 def html_of(entry: dict[str, Any]) -> str:
@@ -65,11 +65,11 @@ async def test_a_message(bot: Bot) -> None:
 
 
 async def test_a_message_is_accepted_after_its_commit(bot: Bot, page: Page) -> None:
-    bot.core.gate.clear()
+    bot.committed.clear()
     post = asyncio.create_task(page.say("Hello"))
-    await bot.core.events.get()
+    await bot.events.get()
     assert not post.done()
-    bot.core.gate.set()
+    bot.committed.set()
     assert await post == 204
 
 
@@ -95,7 +95,7 @@ async def test_a_message_is_accepted_after_its_commit(bot: Bot, page: Page) -> N
 async def test_bodies(bot: Bot, page: Page, body: object, status: int) -> None:
     got, reply = await page.post("/messages", body)
     assert got == status
-    assert bool(reply.get("error")) == (status != 204) and bot.core.events.empty() == (status != 204)
+    assert bool(reply.get("error")) == (status != 204) and bot.events.empty() == (status != 204)
 
 
 async def test_a_message_sent_again_is_one_entry(bot: Bot, page: Page) -> None:
@@ -107,33 +107,33 @@ async def test_a_message_sent_again_is_one_entry(bot: Bot, page: Page) -> None:
 async def test_a_message_that_the_core_does_not_take_leaves_the_screen(bot: Bot, page: Page) -> None:
     async with page.events() as events:
         await events.state()
-        bot.core.fault = OSError("the disk is full")
+        bot.fault = OSError("the disk is full")
         assert await page.say("Hello") == 500
         assert await events.next() == {"gone": "question-1"}
-        bot.core.fault = None
+        bot.fault = None
         assert await page.say("Hello") == 204
         assert (await events.next())["text"] == "Hello"
 
 
 async def test_a_new_visitor_is_greeted_once_and_only_while_the_screen_is_empty(bot: Bot, page: Page) -> None:
     await page.screen()  # no cookie was sent: a script, or the very first request
-    assert bot.core.events.empty()
+    assert bot.events.empty()
     await page.screen()
-    hello = bot.core.events.get_nowait()
+    hello = bot.events.get_nowait()
     assert isinstance(hello, Entered) and hello.first
     await page.screen()
-    assert bot.core.events.get_nowait().id == hello.id  # which the core drops
+    assert bot.events.get_nowait().id == hello.id  # which the core drops
     await ask(bot, page)
     await page.screen()
-    assert bot.core.events.empty()
+    assert bot.events.empty()
 
 
 async def test_a_press(bot: Bot, page: Page) -> None:
-    bot.core.toast = "Stopping…"
+    bot.toast = "Stopping…"
     where = (await ask(bot, page)).conversation
     body = {"id": "press-001", "target": "turn.0", "key": "form", "values": {"name": "Ada"}}
     assert await page.post("/presses", body) == (200, {"toast": "Stopping…"})
-    press = bot.core.events.get_nowait()
+    press = bot.events.get_nowait()
     assert isinstance(press, Press) and press.conversation == where
     assert (press.id, press.target, press.key, press.values) == ("press-001", "turn.0", "form", {"name": "Ada"})
     assert len(await page.screen()) == 1
@@ -144,7 +144,7 @@ async def test_a_pressed_suggestion_is_a_question_on_the_screen(bot: Bot, page: 
     more = Button(key="s1", label="And then?", role="suggest")
     await bot.adapter.answer(event, "turn").show(Show(text="Hi.", final=True, buttons=(more,)))
     await page.post("/presses", {"id": "press-001", "target": "turn.0", "key": "s1"})
-    press = bot.core.events.get_nowait()
+    press = bot.events.get_nowait()
     await bot.adapter.answer(press, "next").show(Show(text="The end.", final=True))
     assert [entry["id"] for entry in await page.screen()] == ["question-1", "turn.0", "press-001", "next.0"]
 
@@ -359,7 +359,7 @@ async def test_the_end_of_the_adapter_ends_the_streams() -> None:
     async with bot.server, bot.visitor() as page:
         async with page.get() as early:
             assert early.status == 503
-        task = asyncio.create_task(bot.adapter.run(bot.core.receive))
+        task = asyncio.create_task(bot.adapter.run(bot.receive))
         await bot.connected.wait()
         async with page.events() as events:
             await events.state()

@@ -37,7 +37,7 @@ async def test_access(options: Options, remote: bool, key: str | None, status: i
         async with page.get() as whole, page.get("/events") as events:
             assert (whole.status, events.status) == (status, status)
         assert (posted, pressed) == ((204, 200) if status == 200 else (401, 401))
-        assert bot.core.events.empty() == (status == 401)
+        assert bot.events.empty() == (status == 401)
 
 
 async def test_a_host_header_that_is_not_this_machine_is_remote() -> None:
@@ -60,7 +60,7 @@ async def test_another_site_changes_nothing(options: Options, origin: str) -> No
         press = {"id": "press-001", "target": "t.0", "key": "stop"}
         assert (await page.post("/presses", press, Origin=origin))[0] == 403
         assert await page.login("key one", Origin=origin) == 403
-        assert bot.core.events.empty()
+        assert bot.events.empty()
 
 
 async def test_our_own_origin_is_let_in() -> None:
@@ -77,12 +77,12 @@ async def test_login_lasts_over_a_restart_until_its_key_is_gone() -> None:
         assert await page.login("key three") == 401
         assert await page.login("key-two", Origin=bot.address.removesuffix(f"/chat/{NAME}")) == 200
         assert await page.say("Hello") == 204
-        first = question(await bot.core.events.get())
+        first = question(await bot.events.get())
         cookies = page.session.cookie_jar
         async with Bot(KEYS, store).running() as again:
             page.address = again.address
             assert await page.say("Hello", "question-2") == 204
-            assert question(await again.core.events.get()).conversation == first.conversation
+            assert question(await again.events.get()).conversation == first.conversation
         async with Bot(Options(keys=["key one"]), store).running() as changed:
             page.address = changed.address
             assert await page.say("Hello", "question-3") == 401
@@ -131,7 +131,7 @@ async def test_a_forged_cookie_is_nobody() -> None:
         assert await page.say("Hello", Cookie=f"bridge_{NAME}={cookie.value}") == 204
     async with Bot(PUBLIC, bot.store).running() as bot, bot.visitor() as page:
         assert await page.say("Hello", Cookie=f"bridge_{NAME}={forged[1]}") == 204
-        assert question(await bot.core.events.get()).conversation.chat not in (who, "A" * 22)
+        assert question(await bot.events.get()).conversation.chat not in (who, "A" * 22)
 
 
 async def test_headers_of_every_kind_of_answer() -> None:

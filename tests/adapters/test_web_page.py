@@ -58,7 +58,7 @@ _Kind = TypeVar("_Kind", Message, Press)
 
 async def event_of(bot: Bot, kind: type[_Kind]) -> _Kind:
     """The next event that is no greeting."""
-    while isinstance(event := await bot.core.events.get(), Entered):
+    while isinstance(event := await bot.events.get(), Entered):
         pass
     assert isinstance(event, kind), event
     return event
@@ -102,7 +102,7 @@ async def test_a_question_and_its_answer(context: BrowserContext) -> None:
         await expect(told.get_by_text("Searching…")).to_be_hidden()
         assert await told.get_attribute("aria-busy") == "true"
 
-        bot.core.toast = "Stopping…"
+        bot.toast = "Stopping…"
         await told.get_by_role("button", name="Stop").click()
         press = await event_of(bot, Press)
         assert (press.target, press.key, press.conversation) == ("turn.0", "stop", event.conversation)

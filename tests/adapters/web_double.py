@@ -8,54 +8,29 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
-import httpx
 import msgspec
-from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from adapters.web import Adapter, Options
-from bridge.http import local
-from bridge.model import AnyEvent, Conversation, Handler, Message, State, User
+from bridge.model import AnyEvent, Conversation, Message, User
+from tests.adapters.host import Double
 
 NAME = "site"
 PUBLIC = Options(public=True)
 
 
-class Core:
-    """Takes events in. ``fault`` is raised instead; while ``gate`` is shut the commit does not come."""
-
-    def __init__(self) -> None:
-        self.events: asyncio.Queue[AnyEvent] = asyncio.Queue()
-        self.toast: str | None = None
-        self.fault: Exception | None = None
-        self.gate = asyncio.Event()
-        self.gate.set()
-
-    async def receive(self, event: AnyEvent) -> str | None:
-        if self.fault is not None:
-            raise self.fault
-        self.events.put_nowait(event)
-        await self.gate.wait()
-        return self.toast
-
-
-class Bot:
-    """The Host of one adapter, and the port it is served on. A new one over the same ``store`` is a restart."""
-
-    http: httpx.AsyncClient  # not used by this adapter
+class Bot(Double):
+    """A web bot on a port. A new one over the same ``store`` is a restart."""
 
     def __init__(self, options: Options = PUBLIC, store: dict[str, bytes] | None = None, port: int = 0) -> None:
-        self.store = {} if store is None else store
-        self.app = web.Application()
-        self.connected = asyncio.Event()
-        self.core = Core()
+        super().__init__({} if store is None else store)
         self.adapter = Adapter(NAME, options, self)
         self.server = TestServer(self.app, port=port)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Bot]:
         async with self.server:
-            task = asyncio.create_task(self.adapter.run(self.core.receive))
+            task = asyncio.create_task(self.adapter.run(self.receive))
             await self.connected.wait()
             try:
                 yield self
@@ -73,32 +48,6 @@ class Bot:
         jar, limit = aiohttp.CookieJar(unsafe=True), aiohttp.ClientTimeout(total=30)
         async with aiohttp.ClientSession(headers=headers, cookie_jar=jar, timeout=limit) as session:
             yield Page(self.address, session)
-
-    # ------------------------------------------------------------ Host
-
-    def state(self, state: State) -> None:
-        assert state == State("connected")
-        self.connected.set()
-
-    async def load(self, key: str) -> bytes | None:
-        await asyncio.sleep(0)
-        return self.store.get(key)
-
-    async def save(self, key: str, value: bytes) -> None:
-        await asyncio.sleep(0)
-        self.store[key] = value
-
-    def route(self, method: str, path: str, handler: Handler) -> None:
-        self.app.router.add_route(method, path, handler)
-
-    def local(self, request: web.Request) -> bool:
-        return local(request)
-
-    async def spend(self, chat: str, durable: bool) -> float:
-        raise NotImplementedError
-
-    def connection(self, url: str) -> tuple[aiohttp.ClientSession, str | None]:
-        raise NotImplementedError
 
 
 class Page:

@@ -1,0 +1,67 @@
+"""What a bridge is to an adapter, without the bridge."""
+
+from __future__ import annotations
+
+import asyncio
+
+import aiohttp
+import httpx
+from aiohttp import web
+
+from bridge.http import local
+from bridge.model import AnyEvent, Handler, State
+from bridge.wire import Wire
+
+
+class Double:
+    """A Host without a bridge, and a core that notes what it is given. A new one on the same store is a restart."""
+
+    http: httpx.AsyncClient
+
+    def __init__(self, store: dict[str, bytes], wire: Wire | None = None) -> None:
+        """``wire`` for an adapter that makes calls."""
+        self._wire = wire
+        if wire is not None:
+            self.http = wire.client()
+        self.app = web.Application()
+        self.connected = asyncio.Event()
+        self.store = store
+        self.events: asyncio.Queue[AnyEvent] = asyncio.Queue()
+        self.toast: str | None = None
+        self.fault: Exception | None = None
+        """What taking an event in raises."""
+        self.committed = asyncio.Event()
+        """While it is not set, the commit does not come."""
+        self.committed.set()
+
+    async def receive(self, event: AnyEvent) -> str | None:
+        if self.fault is not None:
+            raise self.fault
+        self.events.put_nowait(event)
+        await self.committed.wait()
+        return self.toast
+
+    def connection(self, url: str) -> tuple[aiohttp.ClientSession, str | None]:
+        assert self._wire is not None
+        return self._wire.connection(url)
+
+    def state(self, state: State) -> None:
+        if state.state == "connected":
+            self.connected.set()
+
+    async def load(self, key: str) -> bytes | None:
+        await asyncio.sleep(0)
+        return self.store.get(key)
+
+    async def save(self, key: str, value: bytes) -> None:
+        await asyncio.sleep(0)
+        self.store[key] = value
+
+    def route(self, method: str, path: str, handler: Handler) -> None:
+        self.app.router.add_route(method, path, handler)
+
+    def local(self, request: web.Request) -> bool:
+        return local(request)
+
+    async def spend(self, chat: str, durable: bool) -> float:
+        return 0.0
