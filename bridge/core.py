@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from bridge.answer import Said, said_key
 from bridge.config import App, rate
 from bridge.config import Bot as BotConfig
 from bridge.fastgpt import FastGPT
@@ -46,14 +47,6 @@ class Task(msgspec.Struct, frozen=True, omit_defaults=True):
         return f"Task({self.does}, event={self.event.id!r})"
 
 
-class Said(msgspec.Struct, frozen=True):
-    """Kept for each message of an answer: whose answer it belongs to."""
-
-    job: str
-    lane: str
-    owner: str
-
-
 @dataclass(frozen=True, slots=True)
 class Bot:
     """A bot as it runs: its config, its adapter, the app behind it and its call budget."""
@@ -71,10 +64,6 @@ class Bot:
 
     def lane(self, event: AnyEvent) -> str:
         return lane(event.conversation, event.user.id, self.config.session)
-
-
-def said_key(bot: str, chat: str, message: str) -> str:
-    return f"said:{bot}/{chat}/{message}"
 
 
 class Core:

@@ -11,6 +11,7 @@ import hmac
 import re
 import socket
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -25,11 +26,13 @@ PATH = "/demo/api"
 KEY = "fastgpt-demo"
 PACE = 0.03
 """Seconds between two tokens: about the speed of a hosted model."""
+QUOTED = 200
+"""Characters of the question that the answer repeats."""
 
 ENGLISH = """\
 You asked: {question}
 
-This is the **built-in demo app**. No model is behind it, but everything between you and it is the real thing: your
+This is the **built-in demo app**. No model is behind it, but everything between you and it is the real thing: your \
 message was committed to a file before the page heard of it, went up as `POST /v1/chat/completions`, and this text \
 streams back.
 
@@ -42,10 +45,14 @@ To put your own [FastGPT](https://fastgpt.io) app behind a Telegram bot:
 
 ```yaml
 fastgpt:
-  support: {{base_url: https://fastgpt.example.com/api, api_key: "${{FASTGPT_API_KEY}}"}}
+  support:
+    base_url: https://fastgpt.example.com/api
+    api_key: "${{FASTGPT_API_KEY}}"
 bots:
-  tg: {{platform: telegram, app: support, token: "${{TELEGRAM_TOKEN}}"}}
-  site: {{platform: web, app: support}}
+  tg:
+    platform: telegram
+    app: support
+    token: "${{TELEGRAM_TOKEN}}"
 ```
 
 Things to try:
@@ -70,10 +77,14 @@ CHINESE = """\
 
 ```yaml
 fastgpt:
-  support: {{base_url: https://fastgpt.example.com/api, api_key: "${{FASTGPT_API_KEY}}"}}
+  support:
+    base_url: https://fastgpt.example.com/api
+    api_key: "${{FASTGPT_API_KEY}}"
 bots:
-  tg: {{platform: telegram, app: support, token: "${{TELEGRAM_TOKEN}}"}}
-  site: {{platform: web, app: support}}
+  tg:
+    platform: telegram
+    app: support
+    token: "${{TELEGRAM_TOKEN}}"
 ```
 
 可以试试：
@@ -99,6 +110,11 @@ def port(wanted: int, *, strict: bool) -> int:
 
 def mount(bridge: Bridge) -> None:
     bridge.server.route("POST", f"{PATH}/v1/chat/completions", _completions)
+    bridge.server.route("GET", "/", _front)
+
+
+async def _front(request: web.Request) -> web.StreamResponse:
+    raise web.HTTPFound("/chat/demo")
 
 
 async def _completions(request: web.Request) -> web.StreamResponse:
@@ -107,7 +123,13 @@ async def _completions(request: web.Request) -> web.StreamResponse:
     body = msgspec.json.decode(await request.read())
     question = str(body["messages"][-1]["content"])
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream;charset=utf-8"})
-    await response.prepare(request)
+    with suppress(ConnectionError):  # a stopped answer: whoever asked has hung up
+        await response.prepare(request)
+        await _answer(response, question)
+    return response
+
+
+async def _answer(response: web.StreamResponse, question: str) -> None:
     for name in ("Understanding the question", "Answering"):
         await _send(response, "flowNodeStatus", {"status": "running", "name": name})
     for token in _tokens(question):
@@ -116,7 +138,6 @@ async def _completions(request: web.Request) -> web.StreamResponse:
     await _send(response, "answer", {"choices": [{"delta": {}, "index": 0, "finish_reason": "stop"}]})
     await _send(response, "answer", "[DONE]")
     await _send(response, "flowResponses", [])
-    return response
 
 
 async def _send(response: web.StreamResponse, event: str, data: Any) -> None:
@@ -126,7 +147,8 @@ async def _send(response: web.StreamResponse, event: str, data: Any) -> None:
 
 def _tokens(question: str) -> Iterator[str]:
     """The answer in pieces about as large as a model's."""
-    quoted = " ".join(question.split())[:200]
+    words = " ".join(question.split())
+    quoted = words if len(words) <= QUOTED else f"{words[:QUOTED]}…"
     template = CHINESE if re.search("[\u3400-\u9fff]", question) else ENGLISH
     for match in re.finditer(r"\s*\S{1,6}|\s+$", template.format(question=quoted)):
         yield match[0]

@@ -28,7 +28,7 @@ BACKOFF = 0.5, 30.0
 
 
 class Pump:
-    """``kept(op, shown)`` is awaited after each call, before the next: it commits what a restart needs."""
+    """``kept(op, shown, text so far)`` is awaited after each call, before the next: it commits what a restart needs."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class Pump:
         budget: Budget,
         chat: str,
         caps: Caps,
-        kept: Callable[[Show, Shown], Awaitable[None]],
+        kept: Callable[[Show, Shown, str], Awaitable[None]],
     ) -> None:
         self._presenter = presenter
         self._surface = surface
@@ -134,5 +134,5 @@ class Pump:
             return 0.001
         self._tries = 0
         self._budget.spent(self._chat, self._clock(), shown.calls - 1)
-        await self._kept(op, shown)
+        await self._kept(op, shown, self._presenter.text)
         return 0.0

@@ -14,16 +14,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-import time
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import aclosing
+from dataclasses import dataclass
 
 import msgspec
 
-from bridge.core import ASK, NEW, RETRY, STOP_KEY, Bot, Said, Task, said_key
-from bridge.fastgpt import Ask, Choices, Delta, Done, Status, UpstreamError
-from bridge.metrics import TURNS, UPSTREAM_ERRORS
-from bridge.model import AnyEvent, Button, Form, Message, Rejected, Show, Shown
+from bridge.answer import Answer, Said, answer_key, said_key
+from bridge.asking import Asking
+from bridge.core import ASK, NEW, RETRY, STOP_KEY, Bot, Task
+from bridge.fastgpt import Ask
+from bridge.history import History
+from bridge.metrics import TURNS
+from bridge.model import AnyEvent, Button, Message, Rejected, Show, Shown
 from bridge.present import Presenter
 from bridge.pump import Pump
 from bridge.session import Session, item_id, new_epoch, variables
@@ -34,27 +36,6 @@ log = logging.getLogger(__name__)
 
 ERRORS_MOST = 3
 DEATHS_MOST = 10
-BUSY_TRIES = 10
-"""How often an app that is still busy with this conversation is asked again, 2 s, 4 s … 10 s apart."""
-UNSENT_WAIT = 1.0, 15.0
-"""Seconds between two tries of a request that never left: the first, the most."""
-
-
-class Answer(msgspec.Struct, omit_defaults=True):
-    """What is kept of an answer. ``text`` is what came so far, or all of it once ``whole``."""
-
-    attempt: int = -1
-    begun: int = 0
-    errors: int = 0
-    ref: str = ""
-    ids: tuple[str, ...] = ()
-    parts: int = 0
-    text: str = ""
-    note: str = ""
-    whole: bool = False
-
-    def __repr__(self) -> str:
-        return f"Answer(attempt={self.attempt}, begun={self.begun}, whole={self.whole})"
 
 
 class Turns:
@@ -73,7 +54,7 @@ class Turns:
             log.warning("job %s is for a bot that is not in the config; it stays until the bot comes back", job.key)
             return False
         session_key = f"session:{bot.lane(task.event)}"
-        kept, session = await self._engine.get(f"answer:{job.key}", session_key)
+        kept, session = await self._engine.get(answer_key(job.key), session_key)
         turn = _Turn(
             self._engine,
             bot,
@@ -98,35 +79,33 @@ class Turns:
         task.add_done_callback(self._aside.discard)
 
 
+@dataclass(slots=True, eq=False)
 class _Turn:
-    def __init__(
-        self,
-        engine: Engine,
-        bot: Bot,
-        job: Job,
-        task: Task,
-        answer: Answer,
-        session_key: str,
-        session: Session | None,
-        beside: Callable[[Awaitable[None]], None],
-    ) -> None:
-        self._engine = engine
-        self._bot = bot
-        self._job = job
-        self._task = task
-        self._answer = answer
-        self._session_key = session_key
-        self._session = session
-        self._beside = beside
-        self._event: AnyEvent = task.event
-        self._earlier = "" if answer.whole else answer.text
-        self._language: Language = bot.language(task.event)
-        self._chat_id = ""
+    _engine: Engine
+    _bot: Bot
+    _job: Job
+    _task: Task
+    _answer: Answer
+    _session_key: str
+    _session: Session | None
+    _beside: Callable[[Awaitable[None]], None]
+    _chat_id: str = ""
+    _earlier: str = ""
+    """What came before a restart: it stays when nothing more comes."""
+
+    @property
+    def _event(self) -> AnyEvent:
+        return self._task.event
+
+    @property
+    def _language(self) -> Language:
+        return self._bot.language(self._event)
 
     # ------------------------------------------------------------ life and death
 
     async def run(self) -> bool:
         self._answer.begun += 1
+        self._earlier = "" if self._answer.whole else self._answer.text
         while True:
             try:
                 if self._answer.begun > DEATHS_MOST or self._answer.errors >= ERRORS_MOST:
@@ -145,7 +124,7 @@ class _Turn:
                     TURNS.labels(self._bot.name, "lost").inc()
                     return True
                 log.exception("job %s: error %d of %d", self._job.key, self._answer.errors, ERRORS_MOST)
-                await self._keep()
+                await self._engine.put(self._record())
                 continue
             if done:
                 TURNS.labels(self._bot.name, "stopped" if self._job.halted == "stop" else "done").inc()
@@ -175,7 +154,10 @@ class _Turn:
             self._answer.attempt += 1
         else:
             self._finish(self._task.text)
-        await self._keep(session=True)
+        kept = self._record()
+        if self._session is not None:
+            kept[self._session_key] = msgspec.json.encode(self._session)
+        await self._engine.put(kept)
 
     def _finish(self, text: str) -> None:
         self._answer.text, self._answer.whole = text, True
@@ -204,7 +186,6 @@ class _Turn:
         presenter = Presenter(caps, asyncio.get_running_loop().time(), shown=answer.parts, buttons=buttons)
         surface = bot.adapter.answer(event, self._job.key, answer.ref or None)
         pump = Pump(presenter, surface, bot.budget, event.conversation.chat, caps, self._shown)
-        self._pump = pump
         reader = None
         if answer.whole:
             pump.feed(answer.text)
@@ -236,7 +217,7 @@ class _Turn:
             if self._bot.app_config.app_id:
                 self._beside(self._bot.app.stop(self._chat_id))
 
-    async def _shown(self, op: Show, shown: Shown) -> None:
+    async def _shown(self, op: Show, shown: Shown, text: str) -> None:
         """Commit what a restart needs; await it only when something new is on the screen."""
         answer = self._answer
         new = [i for i in shown.ids if i not in answer.ids]
@@ -244,12 +225,13 @@ class _Turn:
         answer.ref, answer.ids = shown.ref, shown.ids
         answer.parts = max(answer.parts, op.part + 1)
         if not answer.whole:
-            answer.text = self._pump.text
-        said = msgspec.json.encode(Said(self._job.key, self._job.lane, self._job.owner)) if new else b""
-        chat = self._event.conversation.chat
-        written = self._engine.put(
-            {f"answer:{self._job.key}": self._record(), **{said_key(self._bot.name, chat, i): said for i in new}}
-        )
+            answer.text = text
+        kept = self._record()
+        if new:
+            said = msgspec.json.encode(Said(self._job.key, self._job.lane, self._job.owner))
+            chat = self._event.conversation.chat
+            kept |= {said_key(self._bot.name, chat, shown_id): said for shown_id in new}
+        written = self._engine.put(kept)
         if fresh:
             await written
 
@@ -258,118 +240,60 @@ class _Turn:
     async def _read(self, pump: Pump) -> None:
         """Ask, and feed what comes to the pump; ends with the whole answer kept."""
         try:
-            note = await self._ask(pump)
-        except UpstreamError as error:
-            UPSTREAM_ERRORS.labels(self._bot.config.app, error.reason).inc()
-            log.warning("job %s: app %s: %s: %s", self._job.key, self._bot.config.app, error.reason, error.detail)
-            note = say(error.reason, self._language)
-            if not pump.text.strip():
-                pump.feed(self._earlier)  # what came before the restart stays
+            asking = Asking(
+                self._bot, self._event, await self._question(), self._answer.attempt, self._next_attempt, self._language
+            )
+            note = await asking.run(pump)
         except Exception:
             pump.park()
             raise
-        if not pump.text.strip() and not note:
-            note = say("empty", self._language)
+        if not pump.text.strip():
+            if note:
+                pump.feed(self._earlier)  # what came before a restart stays
+            else:
+                note = say("empty", self._language)
         self._whole(pump, note)
 
     def _whole(self, pump: Pump, note: str) -> None:
         answer = self._answer
         answer.text, answer.note, answer.whole = pump.text, note, True
         pump.end(note)
-        self._engine.put({f"answer:{self._job.key}": self._record()})
+        self._engine.put(self._record())
 
-    async def _ask(self, pump: Pump) -> str:
-        """One question, asked until it is answered; gives a last paragraph, or nothing."""
-        deadline = time.monotonic() + self._bot.app_config.first_token_timeout
-        unsent, busy = UNSENT_WAIT[0], 0
-        ask = await self._question()
-        while True:
-            try:
-                return await self._stream(ask, pump)
-            except UpstreamError as error:
-                if error.reason == "rate":
-                    log.info("job %s: the app is at its limit; held for %.0f s", self._job.key, error.retry_after or 0)
-                    await asyncio.sleep(error.retry_after or UNSENT_WAIT[1])
-                elif error.reason == "busy" and busy < BUSY_TRIES:
-                    busy += 1
-                    if busy == 1 and self._answer.attempt:  # our own turn, lost in a crash, still holds the lock
-                        await self._bot.app.stop(self._chat_id)
-                    await asyncio.sleep(min(10.0, 2.0 * busy))
-                elif not error.sent and time.monotonic() < deadline:
-                    await asyncio.sleep(unsent)
-                    unsent = min(UNSENT_WAIT[1], unsent * 2)
-                    continue  # the same id: no byte of it left
-                else:
-                    raise
-            self._answer.attempt += 1
-            await self._keep()
-            ask = msgspec.structs.replace(ask, item_id=item_id(self._event.id, self._answer.attempt))
-
-    async def _stream(self, ask: Ask, pump: Pump) -> str:
-        async with aclosing(self._bot.app.stream(ask)) as pieces:
-            async for piece in pieces:
-                if isinstance(piece, Delta):
-                    pump.feed(piece.text)
-                elif isinstance(piece, Status):
-                    pump.status(f"{piece.text}…")
-                elif isinstance(piece, Choices):
-                    pump.feed(_listed(piece.description, [label for label, _ in piece.options]))
-                elif isinstance(piece, Form):
-                    pump.feed(_listed(piece.title, [field.label for field in piece.fields]))
-                elif isinstance(piece, Done):
-                    if piece.cut:
-                        return say("cut", self._language)
-                    if piece.finish in ("length", "content_filter"):
-                        return say(f"finish_{piece.finish}", self._language)
-        return ""
+    async def _next_attempt(self) -> int:
+        self._answer.attempt += 1
+        await self._engine.put(self._record())
+        return self._answer.attempt
 
     async def _question(self) -> Ask:
-        bot, event, session = self._bot, self._event, self._session
-        assert session is not None
-        asked = session.last if self._task.does == RETRY else event
-        assert isinstance(asked, Message)
-        history: tuple[tuple[str, str], ...] = ()
-        if bot.app_config.kind == "openai":
-            history = await self._history()
-            if self._task.does == RETRY and history and history[-1][0] == asked.text:
-                history = history[:-1]
-        values = variables(bot.config.platform, event, bot.app_config.variables, bot.config.variables)
+        bot, event = self._bot, self._event
+        text = self._asked().text
+        openai = bot.app_config.kind == "openai"
         return Ask(
             chat_id=self._chat_id,
-            content=asked.text,
+            content=text,
             item_id=item_id(event.id, self._answer.attempt),
             uid=f"{bot.name}.{event.user.id}",
-            variables=values,
-            history=history,
+            variables=variables(bot.config.platform, event, bot.app_config.variables, bot.config.variables),
+            history=await self._history().before(text, again=self._task.does == RETRY) if openai else (),
         )
 
-    async def _history(self) -> tuple[tuple[str, str], ...]:
-        (row,) = await self._engine.get(f"history:{self._chat_id}")
-        return msgspec.json.decode(row, type=tuple[tuple[str, str], ...]) if row else ()
+    def _asked(self) -> Message:
+        """The question: the event itself, or the last one with /retry."""
+        asked = self._session.last if self._session and self._task.does == RETRY else self._event
+        assert isinstance(asked, Message)
+        return asked
+
+    def _history(self) -> History:
+        return History(self._engine, self._chat_id, self._bot.app_config.history)
 
     # ------------------------------------------------------------ into the store
 
-    def _record(self) -> bytes:
-        return msgspec.json.encode(self._answer)
-
-    async def _keep(self, *, session: bool = False) -> None:
-        values: dict[str, bytes | None] = {f"answer:{self._job.key}": self._record()}
-        if session and self._session is not None:
-            values[self._session_key] = msgspec.json.encode(self._session)
-        await self._engine.put(values)
+    def _record(self) -> dict[str, bytes | None]:
+        return {answer_key(self._job.key): msgspec.json.encode(self._answer)}
 
     async def _end(self) -> None:
         """Kind openai keeps its history here; FastGPT keeps it itself."""
-        bot, answer, session = self._bot, self._answer, self._session
-        if bot.app_config.kind != "openai" or self._task.does not in (ASK, RETRY) or not answer.text.strip():
-            return
-        asked = session.last if session and self._task.does == RETRY else self._event
-        if isinstance(asked, Message):
-            turns = (*await self._history(), (asked.text, answer.text))[-bot.app_config.history :]
-            await self._engine.put({f"history:{self._chat_id}": msgspec.json.encode(turns)})
-
-
-def _listed(title: str, items: list[str]) -> str:
-    """What the app asks, as text: the words of an option answer it."""
-    rows = [f"{number}. {item}" for number, item in enumerate(items, 1)]
-    return "\n\n" + "\n".join(filter(None, [title, *rows]))
+        text = self._answer.text
+        if self._bot.app_config.kind == "openai" and self._task.does in (ASK, RETRY) and self._chat_id and text.strip():
+            await self._history().add(self._asked().text, text, again=self._task.does == RETRY)

@@ -1,0 +1,41 @@
+"""What the store keeps of an answer: enough to go on after a death of the process at any instant."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Answer(msgspec.Struct, omit_defaults=True):
+    """Kept under ``answer:{job}``. ``text`` is what came so far, or all of it once ``whole``."""
+
+    attempt: int = -1
+    """The last attempt at asking that was begun."""
+    begun: int = 0
+    """How often a process has taken it up."""
+    errors: int = 0
+    ref: str = ""
+    ids: tuple[str, ...] = ()
+    parts: int = 0
+    """Parts that are on the screen."""
+    text: str = ""
+    note: str = ""
+    whole: bool = False
+
+    def __repr__(self) -> str:
+        return f"Answer(attempt={self.attempt}, begun={self.begun}, whole={self.whole})"
+
+
+class Said(msgspec.Struct, frozen=True):
+    """Kept for each message of an answer, under ``said:{bot}/{chat}/{message}``: whose answer it belongs to."""
+
+    job: str
+    lane: str
+    owner: str
+
+
+def answer_key(job: str) -> str:
+    return f"answer:{job}"
+
+
+def said_key(bot: str, chat: str, message: str) -> str:
+    return f"said:{bot}/{chat}/{message}"
