@@ -29,13 +29,15 @@ from bridge.model import AnyEvent, Button, Message, Rejected, Show, Shown
 from bridge.present import Presenter
 from bridge.pump import Pump
 from bridge.session import Session, item_id, new_epoch, variables
-from bridge.store import Engine, Job
+from bridge.store import Engine, Job, StoreError
 from bridge.words import Language, say
 
 log = logging.getLogger(__name__)
 
 ERRORS_MOST = 3
 DEATHS_MOST = 10
+STORE_WAIT = 5.0
+"""Seconds before a turn that could not be written down is tried again."""
 
 
 class Turns:
@@ -117,6 +119,12 @@ class _Turn:
                 log.warning("job %s: the platform refuses the answer for good: %s", self._job.key, refusal)
                 TURNS.labels(self._bot.name, "refused").inc()
                 return True
+            except StoreError as error:  # no fault of the turn: it goes on when the disk does
+                log.error("job %s waits for the store: %s", self._job.key, error)
+                await asyncio.sleep(STORE_WAIT)
+                if self._job.halted == "park":
+                    return False
+                continue
             except Exception:
                 self._answer.errors += 1
                 if self._answer.errors > ERRORS_MOST:
@@ -128,6 +136,9 @@ class _Turn:
                 continue
             if done:
                 TURNS.labels(self._bot.name, "stopped" if self._job.halted == "stop" else "done").inc()
+            elif not self._answer.whole:
+                self._answer.begun -= 1  # parked is not dead
+                await self._engine.put(self._record())
             return done
 
     def _apologise(self) -> None:

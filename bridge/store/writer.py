@@ -114,7 +114,7 @@ def _settle(results: list[_Result]) -> None:
             future.set_result(value)
         else:
             log.error("store: %s", error)
-            _fail(future, error)
+            _fail(future, StoreError(str(error)))
 
 
 def _fail(future: asyncio.Future[Any], error: Exception) -> None:

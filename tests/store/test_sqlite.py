@@ -60,7 +60,7 @@ async def test_a_faulty_statement_fails_its_own_caller_alone(tmp_path: Path) -> 
     also_good = engine.put({"b": b"2"})
     await good
     await also_good
-    with pytest.raises(sqlite3.OperationalError, match="nowhere"):
+    with pytest.raises(StoreError, match="nowhere"):
         await bad
     assert await engine.get("a", "b") == [b"1", b"2"]
     await engine.close(0.0)
