@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator
+from concurrent.futures import Future
 
 import msgspec
 
@@ -25,20 +27,17 @@ class Screen:
 
     def __init__(self, done: asyncio.Event) -> None:
         self._printed = ""
-        self._parts = 0
         self._done = done
 
     async def show(self, op: Show) -> Shown:
-        text = op.text
-        if not text.startswith(self._printed):
+        if not op.text.startswith(self._printed):
             print(flush=True)
             self._printed = ""
-        print(text[len(self._printed) :], end="\n" if op.final and text else "", flush=True)
-        self._printed = "" if op.final else text
-        self._parts = max(self._parts, op.part + 1)
+        print(op.text[len(self._printed) :], end="\n" if op.final and op.text else "", flush=True)
+        self._printed = "" if op.final else op.text
         if op.final:
             self._done.set()
-        return Shown(str(self._parts), tuple(str(n) for n in range(self._parts)))
+        return Shown(str(op.part + 1), tuple(str(part) for part in range(op.part + 1)))
 
 
 class Adapter:
@@ -51,14 +50,12 @@ class Adapter:
         """A question a line, until the end of the input."""
         self._host.state(State("connected"))
         to = Conversation(bot=self._name, chat="terminal", kind="private")
-        started = time.time_ns()
-        while line := await asyncio.to_thread(_ask):
-            started += 1
-            self._answered.clear()
-            await receive(
-                Message(id=str(started), conversation=to, user=User("you"), at=time.time(), text=line.strip())
-            )
-            await self._answered.wait()
+        while line := await asyncio.wrap_future(_line()):
+            if text := line.strip():
+                self._answered.clear()
+                asked = Message(id=str(time.time_ns()), conversation=to, user=User("you"), at=time.time(), text=text)
+                await receive(asked)
+                await self._answered.wait()
 
     def caps(self, to: AnyEvent) -> Caps:
         return Caps(fits=lambda text: True, live=True, interval=0.05, buttons=False)
@@ -69,11 +66,14 @@ class Adapter:
     async def typing(self, to: AnyEvent) -> None:
         """A terminal has no such sign."""
 
-    async def fetch(self, what: Attachment) -> AsyncIterator[bytes]:
+    def fetch(self, what: Attachment) -> AsyncIterator[bytes]:
         raise NotImplementedError("no file comes in by the terminal")
-        yield b""
 
 
-def _ask() -> str:
+def _line() -> Future[str]:
+    """The next line of the input, empty at its end. Nothing wakes a thread that reads a terminal: it is a daemon."""
     print("\n> " if sys.stdin.isatty() else "", end="", flush=True)
-    return sys.stdin.readline()
+    line: Future[str] = Future()
+    line.set_running_or_notify_cancel()  # whoever waits for it may leave, the thread cannot
+    threading.Thread(target=lambda: line.set_result(sys.stdin.readline()), daemon=True).start()
+    return line

@@ -162,7 +162,8 @@ class Bridge:
             asyncio.create_task(self._keep_running(bot), name=f"bot {name}") for name, bot in self._bots.items()
         ]
         with suppress(TimeoutError):
-            await asyncio.wait_for(self.server.settled.wait(), SETTLE)
+            async with asyncio.timeout(SETTLE):  # not wait_for, which before 3.12 can lose a Ctrl-C
+                await self.server.settled.wait()
         await self.server.serve()
 
     async def _stop(self, grace: float) -> None:

@@ -77,7 +77,9 @@ class Http(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def address(self) -> tuple[str, int]:
-        host, _, port = self.listen.rpartition(":")
+        host, colon, port = self.listen.rpartition(":")
+        if not colon or not 0 <= int(port) < 65536:
+            raise ValueError(self.listen)
         return host.strip("[]") or "0.0.0.0", int(port)  # noqa: S104 - an empty host is the operator's wish
 
 

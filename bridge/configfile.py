@@ -17,6 +17,7 @@ import typing
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 import yaml
@@ -36,14 +37,18 @@ def load(path: Path, platforms: Platforms) -> Config:
         text = path.read_text("utf-8")
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror or error}; copy config.yaml.example and edit it") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: is not UTF-8 text") from None
     return parse(text, platforms, os.environ)
 
 
 def parse(text: str, platforms: Platforms, environment: Mapping[str, str]) -> Config:
     try:
         raw = yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader with fewer types
-    except yaml.YAMLError as error:
-        raise ConfigError(f"not valid YAML: {' '.join(str(error).split())}") from None
+    except yaml.YAMLError as error:  # never its own text: that quotes the line, and a key may stand there
+        mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        raise ConfigError(f"not valid YAML: {where}{problem or 'a character that is not allowed'}") from None
     if not isinstance(raw, dict):
         raise ConfigError("the file is empty; copy config.yaml.example and edit it")
     reader = _Reader(platforms, environment)
@@ -152,8 +157,8 @@ class _Reader:
         if origin is Literal:
             if text in arguments:
                 return text
-            return self._fault(path, f"{text!r} is not one of {', '.join(arguments)}")
-        return self._scalar(hint, text, path)
+            return self._fault(path, f"{str(raw)!r} is not one of {', '.join(arguments)}")
+        return self._scalar(hint, text, str(raw), path)
 
     def _mapping(self, hint: Any, raw: Any, path: str) -> Any:
         if not isinstance(raw, dict):
@@ -166,7 +171,8 @@ class _Reader:
                 self._fault(path, "is empty")
         return {str(name): self._value(hint, value, f"{path}.{name}") for name, value in raw.items()}
 
-    def _scalar(self, hint: Any, text: str, path: str) -> Any:
+    def _scalar(self, hint: Any, text: str, written: str, path: str) -> Any:
+        """``written`` is what a fault may show: the value before its variables, which may be secrets, were put in."""
         if hint is str:
             return text
         if hint is bool:
@@ -174,12 +180,12 @@ class _Reader:
                 return True
             if text.lower() in ("false", "no", "off", "0", ""):
                 return False
-            return self._fault(path, f"{text!r} is neither true nor false")
+            return self._fault(path, f"{written!r} is neither true nor false")
         try:
             number = hint(text)
         except ValueError:
-            return self._fault(path, f"{text!r} is not a{' whole' if hint is int else ''} number")
-        return number if 0 <= number < float("inf") else self._fault(path, f"{text} is out of range")
+            return self._fault(path, f"{written!r} is not a{' whole' if hint is int else ''} number")
+        return number if 0 <= number < float("inf") else self._fault(path, f"{written} is out of range")
 
     def _expand(self, raw: Any, path: str) -> str:
         text = "" if raw is None else str(raw)
@@ -191,6 +197,9 @@ class _Reader:
                     return Path(name).read_text("utf-8").strip()
                 except OSError as error:
                     self._fault(path, f"${{file:{name}}}: {error.strerror or error}")
+                    return "?"
+                except UnicodeDecodeError:
+                    self._fault(path, f"${{file:{name}}}: is not UTF-8 text")
                     return "?"
             found = self._environment.get(name) or default
             if found is None:
@@ -206,6 +215,10 @@ class _Reader:
         for name, app in config.fastgpt.items():
             if not re.match(r"https?://[^/]", app.base_url):
                 self._fault(f"fastgpt.{name}.base_url", "must begin with http:// or https://")
+            elif "@" in urlsplit(app.base_url).netloc:
+                self._fault(
+                    f"fastgpt.{name}.base_url", "must not hold a user and a password; the key goes into api_key"
+                )
             if app.kind == "openai" and not app.model:
                 self._fault(f"fastgpt.{name}.model", "is needed with kind: openai")
         for name, bot in config.bots.items():
@@ -220,6 +233,8 @@ class _Reader:
             span(config.retention)
         except ValueError as error:
             self._fault("retention", f"{config.retention!r}: {error}")
+        if not re.match("sqlite:.", config.store):
+            self._fault("store", "must be sqlite:PATH")
         try:
             config.http.address  # noqa: B018 - it parses
         except ValueError:

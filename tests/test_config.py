@@ -105,6 +105,8 @@ def test_numbers_booleans_and_ids_may_come_as_they_like() -> None:
         (('"123:abc"', '"1:abc", calls_per_second: fast'), "bots.tg.calls_per_second: 'fast' is not a number"),
         (('"123:abc"', '"1:abc", calls_per_second: -1'), "bots.tg.calls_per_second: -1 is out of range"),
         (("https://x.example/api", "x.example/api"), "fastgpt.support.base_url: must begin with http:// or https://"),
+        (("https://x.example/api", "https://me:pw@x.example"), "fastgpt.support.base_url: must not hold a user"),
+        (('"123:abc"', '"1:abc", calls_per_second: "${KEY}"'), "bots.tg.calls_per_second: '${KEY}' is not a number"),
         (("  tg:", "  TG:"), "bots.TG: a name is a-z"),
         (("bots:", "stores: x\nbots:"), "stores: is not a key; did you mean 'store'?"),
         (("bots:", "http: {listen: nowhere}\nbots:"), "http.listen: 'nowhere': write it as"),

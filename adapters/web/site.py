@@ -65,6 +65,7 @@ class Site:
         self._receive: Receive | None = None
         base = f"/chat/{bot}"
         host.route("GET", base, self._page)
+        host.route("GET", f"{base}/", self._page_itself)
         host.route("POST", base, self._login)
         host.route("GET", f"{base}/page.js", pages.script)
         host.route("GET", f"{base}/page.css", pages.style)
@@ -94,6 +95,9 @@ class Site:
         response = pages.page(self._bot)
         self._door.remember(request, response, visitor)
         return response
+
+    async def _page_itself(self, request: web.Request) -> web.StreamResponse:
+        raise web.HTTPPermanentRedirect(f"/chat/{self._bot}")
 
     async def _login(self, request: web.Request) -> web.StreamResponse:
         try:

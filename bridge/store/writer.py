@@ -68,7 +68,7 @@ class Writer:
         try:
             db = _connect(self._path, self._schema)
         except (sqlite3.Error, OSError, StoreError) as error:
-            self._tell([(opened, None, StoreError(f"store {self._path}: {error}"))])
+            self._loop.call_soon_threadsafe(_fail, opened, StoreError(f"store {self._path}: {error}"))
             return
         self._tell([(opened, None, None)])
         while (first := self._queue.get()) is not None:

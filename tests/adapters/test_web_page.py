@@ -3,46 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import TypeVar
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, Request, async_playwright, expect
+from playwright.async_api import Browser, BrowserContext, Request, expect
 
 from adapters.web import Options
 from bridge.model import Button, Entered, Field, Form, Message, Press, Show, Source
 from tests.adapters.web_double import PUBLIC, Bot
+from tests.stories.browser import chromium, needs_chromium
 
-CHROMIUM = Path("/usr/bin/chromium")
-FLAGS = [
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 STOP = Button(key="stop", label="Stop", role="stop")
 EVIL = (
     "Some <script>window.ran = 1</script> and <img src=x onerror='window.ran = 2'>.\n\n"
     "[link](javascript:window.ran=3) ![picture](https://example.invalid/a.png)\n\n"
 )
 
-pytestmark = [
-    pytest.mark.skipif(not CHROMIUM.exists(), reason=f"{CHROMIUM} is not installed: the page is not tested"),
-    pytest.mark.asyncio(loop_scope="module"),  # one browser for all
-]
+pytestmark = [needs_chromium, pytest.mark.asyncio(loop_scope="module")]  # one browser for all
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def browser() -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
+    async with chromium() as browser:
         yield browser
-        await browser.close()
 
 
 @pytest_asyncio.fixture(loop_scope="module")
