@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import signal
 import socket
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,17 +22,22 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")  # one demo and one browse
 
 @contextmanager
 def listening(port: int = 0) -> Iterator[int]:
-    """Somebody else on the port: us, or (for a wanted one) whoever has it already."""
-    with socket.socket() as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)  # another run of this test may hold it too
-        try:
-            listener.bind(("127.0.0.1", port))
-            listener.listen()
-        except OSError:
-            assert port
-            yield port
-        else:
-            yield listener.getsockname()[1]
+    """Somebody else on the port: us, or (for a wanted one) whoever keeps it from us for seconds."""
+    deadline = time.monotonic() + 5
+    while True:
+        with socket.socket() as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)  # another run of this test may hold it too
+            try:
+                listener.bind(("127.0.0.1", port))
+                listener.listen()
+            except OSError:
+                if time.monotonic() < deadline:
+                    time.sleep(0.1)  # it may be free again before the demo looks
+                    continue
+                yield port
+            else:
+                yield listener.getsockname()[1]
+            return
 
 
 def page_of(product: Product) -> str:
