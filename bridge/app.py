@@ -128,7 +128,7 @@ class Bridge:
         self.core = Core(self.engine)
         self.server = http.Server(config.http.admin_token, self._store_writes)
         self._bots: dict[str, Bot] = {}
-        self._turns = Turns(self.engine, self._bots)
+        self._turns = Turns(self.engine, self._bots, self.core)
         self._running: list[asyncio.Task[None]] = []
         self._housekeeping: list[asyncio.Task[None]] = []
         self._health = (0.0, False)

@@ -35,6 +35,8 @@ UNSENT_WAIT = 1.0, 15.0
 """Seconds between two tries of a request that never left: the first, the most."""
 RATE_WAIT = 15.0
 """Seconds that a 429 holds the turn when it does not say how long."""
+RATE_MOST = 300.0
+"""Seconds that it holds the turn whatever it says: then the app is asked whether that was meant."""
 
 
 class Asking:
@@ -77,7 +79,7 @@ class Asking:
                     raise
                 sent = error.sent
                 if error.reason == "rate":
-                    wait = RATE_WAIT if error.retry_after is None else error.retry_after
+                    wait = RATE_WAIT if error.retry_after is None else min(error.retry_after, RATE_MOST)
                     log.info("bot %s: app %s is full; held for %.0f s", self._bot.name, self._bot.config.app, wait)
                 elif error.reason == "busy" and busy < BUSY_TRIES:
                     busy += 1

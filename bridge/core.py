@@ -5,7 +5,8 @@ Rules of this file:
 - it decides once what an event asks for (``Task.does``); a turn that is taken up after a restart does not decide anew;
 - between the first guard and ``submit`` nothing is awaited for a message: events that come in together keep their
   order;
-- a stop acts at once, beside the lanes: it must not wait behind the answer that it is to end.
+- a stop has a lane of its own: it must not wait behind the answer that it is to end. It goes through the store like
+  every message, so it comes after the question that it follows, and counts once.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ class Task(msgspec.Struct, frozen=True, omit_defaults=True):
 
     event: AnyEvent
     does: str = ASK
-    """ask | new | retry | say"""
+    """ask | new | retry | stop | say"""
     text: str = ""
     """What to say, with ``say``."""
 
@@ -105,7 +106,8 @@ class Core:
         if event.conversation.kind == "private":
             return True
         mode = bot.config.groups
-        meant = event.addressed or command != ASK or (mode == "all" and not _FOR_ANOTHER.match(event.text))
+        ours = command != ASK and event.text.startswith("/")
+        meant = event.addressed or ours or (mode == "all" and not _FOR_ANOTHER.match(event.text))
         return mode != "off" and meant
 
     # ------------------------------------------------------------ messages
@@ -115,7 +117,7 @@ class Core:
         if not self._addressed(bot, event, command):
             return
         if command == STOP:
-            await self._stop(bot, event)
+            await self._submit(bot, event, Task(event, STOP), self._aside(bot, event))
         elif command in (HELP, START):
             text = bot.config.welcome or say("welcome", bot.language(event))
             if command == HELP:
@@ -138,8 +140,9 @@ class Core:
 
     # ------------------------------------------------------------ stopping
 
-    async def _stop(self, bot: Bot, event: Message) -> None:
-        """End the caller's own answer; an admin's word, or a reply to an answer, names any."""
+    async def stop(self, bot: Bot, event: Message) -> int:
+        """End the caller's own answer, and say how many were ended; an admin's word, or a reply to an answer, names
+        any."""
         stopped = 0
         for quote in event.quotes:
             if quote.own:
@@ -147,8 +150,7 @@ class Core:
         if not stopped:
             owner = None if self._is_admin(bot, event) else event.user.id
             stopped = await self._engine.stop(bot.lane(event), owner)
-        if not stopped:
-            await self._say(bot, event, say("nothing_to_stop", bot.language(event)))
+        return stopped
 
     async def _press(self, bot: Bot, event: Press) -> str | None:
         if event.key != STOP_KEY:
@@ -174,7 +176,11 @@ class Core:
 
     async def _say(self, bot: Bot, event: AnyEvent, text: str) -> None:
         """Say something of the bridge's own, in a lane of its own: it does not wait behind an answer."""
-        await self._submit(bot, event, Task(event, "say", text), f"{bot.lane(event)} {event.id}")
+        await self._submit(bot, event, Task(event, "say", text), self._aside(bot, event))
+
+    @staticmethod
+    def _aside(bot: Bot, event: AnyEvent) -> str:
+        return f"{bot.lane(event)} {event.id}"
 
     async def _submit(self, bot: Bot, event: AnyEvent, task: Task, lane: str) -> None:
         key = f"{bot.name}/{event.conversation.chat}/{type(event).__name__}/{event.id}"

@@ -260,8 +260,8 @@ class Surface(Protocol):
     async def show(self, op: Show) -> Shown:
         """Bring one part to the state that ``op`` describes.
 
-        Raises RateLimited, Unreachable, Unsure or Rejected. Calls never overlap, and it is never cancelled but at the
-        end of the process.
+        Raises RateLimited, Unreachable, Unsure, Vanished or Rejected. Calls never overlap, and it is never cancelled
+        but at the end of the process.
         """
         ...
 
@@ -358,6 +358,10 @@ class Rejected(BridgeError):
 
 class Gone(Rejected):
     """The conversation is closed to the bot: blocked, removed, deleted."""
+
+
+class Vanished(BridgeError):
+    """The message of this part is not there any more: it needs a new place."""
 
 
 class Unreachable(BridgeError):

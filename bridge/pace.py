@@ -27,6 +27,8 @@ MARGIN = 0.1
 """Seconds waited beyond what a platform asks for; its clock is not ours."""
 SLOW_AFTER_HOLD = 60.0
 """Seconds for which previews keep twice their distance after a penalty."""
+WIDE = 3, 10.0
+"""Refusals in so many chats within so many seconds mean the whole bot: the platform does not say which limit it was."""
 IDLE_LINES = 10_000
 """Above this many chats, those with an empty window are forgotten."""
 
@@ -63,6 +65,9 @@ class Budget:
         self._bot: _Window | None = None
         self._chats: dict[str, _Window] = {}
         self._bot_hold = 0.0
+        self._refused: dict[str, float] = {}  # chat -> when
+        self._gap = 0.0  # seconds between two calls of the bot after a penalty for all of it
+        self._next = 0.0
 
     def take(self, chat: str, caps: Caps, now: float, *, durable: bool) -> float:
         """Take one call for ``chat``: 0 = taken, go; else nothing was taken, ask again after so many seconds."""
@@ -70,8 +75,8 @@ class Budget:
             self._bot = _Window(caps.bot_rate)
         line = self._line(chat, caps.rate, now)
         wait = self.wait(chat, now, durable=durable)
-        if line is not None and not durable:
-            wait = max(wait, self._stretch(line, caps.interval, now))
+        if line is not None:
+            wait = max(wait, self._spread(line, now) if durable else self._stretch(line, caps.interval, now))
         if wait <= SOON:
             self._count(line, now, 1)
             return 0.0
@@ -86,7 +91,9 @@ class Budget:
         return wait
 
     def wait(self, chat: str, now: float, *, durable: bool) -> float:
-        wait = max(0.0, self._bot_hold - now)
+        if self._gap and now - self._bot_hold > SLOW_AFTER_HOLD:
+            self._gap = 0.0
+        wait = max(0.0, self._bot_hold - now, self._next - now if self._gap else 0.0)
         line = self._chats.get(chat)
         if line is not None:
             wait = max(wait, line.wait(now, line.rate.calls))
@@ -103,13 +110,19 @@ class Budget:
     def hold(self, chat: str, now: float, seconds: float, *, whole_bot: bool = False) -> None:
         """The platform has asked for silence."""
         until = now + seconds + MARGIN
-        if whole_bot or chat not in self._chats:
-            self._bot_hold = max(self._bot_hold, until)
+        chats, within = WIDE
+        self._refused[chat] = now
+        self._refused = {c: at for c, at in self._refused.items() if now - at < within}
+        if whole_bot or chat not in self._chats or len(self._refused) >= chats:
+            if now > self._bot_hold:  # not one of several calls that were under way together
+                self._gap = min(1.0, max(0.1, 2 * self._gap))
+            self._bot_hold = self._next = max(self._bot_hold, until)
         else:
             line = self._chats[chat]
             line.held_until = max(line.held_until, until)
 
     def _count(self, line: _Window | None, now: float, calls: int) -> None:
+        self._next = max(self._next, now + self._gap)
         for window in (line, self._bot):
             if window is not None:
                 window.log.extend([now] * calls)
@@ -121,6 +134,13 @@ class Budget:
                 self._chats = {c: w for c, w in self._chats.items() if w.used(now) or now < w.held_until}
             line = self._chats[chat] = _Window(rate)
         return line
+
+    @staticmethod
+    def _spread(line: _Window, now: float) -> float:
+        """After a penalty even durable calls keep their distance: all who waited for its end would go out at once."""
+        if not line.log or not line.held_until or now - line.held_until > SLOW_AFTER_HOLD:
+            return 0.0
+        return max(0.0, line.log[-1] + line.rate.seconds / line.rate.calls - now)
 
     @staticmethod
     def _stretch(line: _Window, interval: float, now: float) -> float:

@@ -7,9 +7,9 @@ again, unless ``failed`` was called in between. After None, nothing happens befo
 
 Laws, each a property in tests/test_present.py:
 - no text is lost or doubled over the parts and ``rest()``; every Show fits; nothing comes after the last final;
-- every part ends final. Where parts can be changed (live), the first Show of a part is a preview, never its final text:
-  a crash between that call and the commit of its id leaves an orphan preview, not a second answer. Where they cannot,
-  a part is one Show;
+- every part ends final. Where parts can be changed (live), the first Show of a part is a status line or its first
+  words, never its final text: a crash between that call and the commit of its id leaves an orphan, not a second answer.
+  Where they cannot, a part is one Show;
 - ``interval`` binds previews of a part, a final goes at once; an unchanged text is not shown again;
 - the send budget is kept, and ``rest()`` is what it did not allow;
 - an empty answer still ends with one final Show;
@@ -26,7 +26,7 @@ from bridge.markdown import closed, cut, settled
 from bridge.model import Button, Caps, Show
 
 FIRST_WORDS = 40
-"""Characters worth a first preview."""
+"""Characters worth a first preview, and all that it shows."""
 FIRST_WAIT = 0.5
 """Seconds that a first preview waits for its first words."""
 STATUS_WAIT = 1.0
@@ -60,6 +60,7 @@ class Presenter:
         self._sends = math.inf if caps.sends is None else caps.sends
         self._buttons = buttons
         self._there = shown
+        self._lost: set[int] = set()
         self._chunks: list[str] = []
         self._text = ""
         self._from = 0  # where the current part begins in the text
@@ -128,6 +129,11 @@ class Presenter:
         self._flight = None
         self._not_before = max(self._not_before, now + retry_after)
 
+    def vanished(self) -> None:
+        """The operation was not delivered, because somebody has deleted the part: it is begun anew."""
+        self._flight = self._visible = None
+        self._lost.add(self._part)
+
     def wake_at(self) -> float:
         """When ``next`` may have something without another feed; inf = not before a feed or the end."""
         plan = None if self.done else self._plan()
@@ -140,7 +146,7 @@ class Presenter:
             return self._frozen or self._segment()
         body = self._body()
         full = not self._fits(body)
-        fresh = self._visible is None and self._part >= self._there
+        fresh = self._visible is None and (self._part >= self._there or self._part in self._lost)
         if full or self._ended:
             if fresh and body.strip():  # a part needs its place on the screen before its final text
                 return _Plan(AT_ONCE, self._preview("", WAITING))
@@ -148,6 +154,8 @@ class Presenter:
         text = settled(body).strip()
         if text:
             first = self._first_token + FIRST_WAIT if fresh and len(body) < FIRST_WORDS else AT_ONCE
+            if fresh:  # should this call be the only one to arrive, it must not look like the answer
+                text = f"{text[:FIRST_WORDS].rstrip()}…"
             return _Plan(max(first, self._not_before), self._preview(text, ""))
         if self._part if self._visible is None else self._visible.text:
             return None

@@ -17,12 +17,13 @@ from collections.abc import Awaitable, Callable
 import msgspec
 
 from bridge.alarm import Alarm
-from bridge.model import Caps, Gone, RateLimited, Rejected, Show, Shown, Surface, Unreachable, Unsure
+from bridge.model import Caps, Fatal, Gone, RateLimited, Rejected, Show, Shown, Surface, Unreachable, Unsure, Vanished
 from bridge.pace import Budget
 from bridge.present import Presenter
 
 log = logging.getLogger(__name__)
 
+SOON = 1e-6
 BACKOFF = 0.5, 30.0
 """Seconds between tries while a platform cannot be reached: the first, the most."""
 
@@ -98,7 +99,7 @@ class Pump:
             if wait > 0.0:
                 now = self._clock()
                 presenter.failed(now, wait)
-                if urgent:
+                if urgent and wait < math.inf:
                     await self._alarm.sleep(now + wait)
         return False
 
@@ -116,9 +117,12 @@ class Pump:
         except RateLimited as limit:
             self._budget.hold(self._chat, self._clock(), limit.retry_after, whole_bot=limit.whole_bot)
             return limit.retry_after
-        except (Unreachable, Unsure) as error:
+        except Vanished:
+            self._presenter.vanished()
+            return SOON
+        except (Unreachable, Unsure, Fatal) as error:
             # An edit may be repeated at will, and a send that did arrive was only a preview: Unsure needs no more care
-            # where messages can be changed.
+            # where messages can be changed. Fatal is the operator's to mend; the answer waits for that.
             first, most = BACKOFF
             self._tries += 1
             if self._tries in (1, 10, 100):
@@ -127,11 +131,13 @@ class Pump:
         except Gone:
             raise
         except Rejected as error:
-            if self._plain:
+            if self._plain and op.final:
                 raise
+            if self._plain:
+                return math.inf  # no more previews; the final may still be taken
             log.warning("chat %s: the platform rejects the formatted text (%s); sent plain", self._chat, error)
             self._plain = True
-            return 0.001
+            return SOON
         self._tries = 0
         self._budget.spent(self._chat, self._clock(), shown.calls - 1)
         await self._kept(op, shown, self._presenter.text)

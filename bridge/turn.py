@@ -21,11 +21,11 @@ import msgspec
 
 from bridge.answer import Answer, Said, answer_key, said_key
 from bridge.asking import Asking
-from bridge.core import ASK, NEW, RETRY, STOP_KEY, Bot, Task
+from bridge.core import ASK, NEW, RETRY, STOP, STOP_KEY, Bot, Core, Task
 from bridge.fastgpt import Ask
 from bridge.history import History
 from bridge.metrics import TURNS
-from bridge.model import AnyEvent, Button, Message, Rejected, Show, Shown
+from bridge.model import AnyEvent, Button, Gone, Message, Rejected, Show, Shown
 from bridge.present import Presenter
 from bridge.pump import Pump
 from bridge.session import Session, item_id, new_epoch, variables
@@ -43,9 +43,10 @@ STORE_WAIT = 5.0
 class Turns:
     """Works on the jobs of the inbox."""
 
-    def __init__(self, engine: Engine, bots: Mapping[str, Bot]) -> None:
+    def __init__(self, engine: Engine, bots: Mapping[str, Bot], core: Core) -> None:
         self._engine = engine
         self._bots = bots
+        self._core = core
         self._aside: set[asyncio.Task[None]] = set()
 
     async def run(self, job: Job) -> bool:
@@ -55,6 +56,10 @@ class Turns:
         if bot is None:
             log.warning("job %s is for a bot that is not in the config; it stays until the bot comes back", job.key)
             return False
+        if task.does == STOP and isinstance(task.event, Message):
+            if await self._core.stop(bot, task.event):
+                return True
+            task = msgspec.structs.replace(task, does="say", text=say("nothing_to_stop", bot.language(task.event)))
         session_key = f"session:{bot.lane(task.event)}"
         kept, session = await self._engine.get(answer_key(job.key), session_key)
         turn = _Turn(
@@ -117,8 +122,12 @@ class _Turn:
                 done = await self._show()
             except Rejected as refusal:
                 log.warning("job %s: the platform refuses the answer for good: %s", self._job.key, refusal)
-                TURNS.labels(self._bot.name, "refused").inc()
-                return True
+                sorry = say("refused", self._language)
+                if isinstance(refusal, Gone) or self._answer.note == sorry:
+                    TURNS.labels(self._bot.name, "refused").inc()
+                    return True
+                self._answer.text, self._answer.note, self._answer.whole = "", sorry, True
+                continue
             except StoreError as error:  # no fault of the turn: it goes on when the disk does
                 log.error("job %s waits for the store: %s", self._job.key, error)
                 await asyncio.sleep(STORE_WAIT)
@@ -235,7 +244,7 @@ class _Turn:
         fresh = bool(new) or shown.ref != answer.ref
         answer.ref, answer.ids = shown.ref, shown.ids
         answer.parts = max(answer.parts, op.part + 1)
-        if not answer.whole:
+        if not answer.whole and len(text) >= len(self._earlier):
             answer.text = text
         kept = self._record()
         if new:
@@ -258,15 +267,14 @@ class _Turn:
         except Exception:
             pump.park()
             raise
-        if not pump.text.strip():
-            if note:
-                pump.feed(self._earlier)  # what came before a restart stays
-            else:
-                note = say("empty", self._language)
+        if not note and not pump.text.strip():
+            note = say("empty", self._language)
         self._whole(pump, note)
 
     def _whole(self, pump: Pump, note: str) -> None:
         answer = self._answer
+        if note and not pump.text.strip():
+            pump.feed(self._earlier)  # what came before a restart stays
         answer.text, answer.note, answer.whole = pump.text, note, True
         pump.end(note)
         self._engine.put(self._record())

@@ -40,6 +40,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "/help — show this\n\nYour id: `{user}`\nThis chat's id: `{chat}`",
     ),
     "welcome": ("你好！有什么可以帮你？发送 /help 查看命令。", "Hello! Ask me anything. /help lists the commands."),
+    "refused": (
+        "⚠️ 平台不接受这个回答的内容，无法显示。",
+        "⚠️ The platform does not accept this answer, so it cannot be shown.",
+    ),
     "empty": ("⚠️ 应用没有给出回答。", "⚠️ The app gave no answer."),
     "no_text": ("我现在只能读文字消息。", "I can only read text messages for now."),
     "bug": ("⚠️ 出错了，请重试。错误编号：{trace}", "⚠️ Something went wrong, please try again. Error id: {trace}"),

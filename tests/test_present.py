@@ -17,7 +17,7 @@ TOKENS = st.lists(
     st.one_of(
         st.text("ab ,.。，\n中文🙂", max_size=30),
         st.sampled_from(
-            ["**bold**", "\n\n", "\n```python\n", "\n```\n", "| a | b |\n|---|---|\n| 1 | 2 |\n", "- item\n", "x" * 90]
+            ["**bold**", "\n\n", "\n```python\n", "\n```\n", "| h | h |\n|---|---|\n| 1 | 2 |\n", "- item\n", "x" * 90]
         ),
     ),
     max_size=40,
@@ -109,7 +109,7 @@ def test_whatever_comes_ends_whole_on_the_screen(
     assert sorted(screen.parts) == list(range(len(screen.parts)))
     assert presenter.rest() == ""
     # A cut may add fence marks and repeat a table's header; without those, every character is there once, in order.
-    marks = re.compile(r"\s|```(?:python)?|\|[^\n]*|\n")
+    marks = re.compile(r"\s|`|python|[|h-]")
     shown = "".join(marks.sub("", text) for text in screen.texts())
     assert shown == marks.sub("", "".join(tokens) + (f"\n\n{note}" if note else ""))
 
@@ -181,6 +181,13 @@ def test_a_segment_that_may_have_arrived_is_sent_again_as_it_was() -> None:
 def test_nothing_is_asked_for_while_nothing_is_new() -> None:
     presenter = Presenter(Caps(fits=lambda text: True, live=True), 0.0)
     presenter.feed("x" * 50, 0.0)
-    assert presenter.next(0.0) is not None
-    assert presenter.next(100.0) is None
+    first = presenter.next(0.0)
+    assert first is not None
+    assert first.text == "x" * 40 + "…", "only the first words, lest it be taken for the answer"
+    assert presenter.next(100.0) is None, "the interval counts from the delivery"
+    assert presenter.wake_at() == 101.0
+    more = presenter.next(101.0)
+    assert more is not None
+    assert more.text == "x" * 50
+    assert presenter.next(200.0) is None
     assert presenter.wake_at() == math.inf

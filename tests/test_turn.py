@@ -29,6 +29,8 @@ class Screen:
     def __init__(self) -> None:
         self.parts: dict[tuple[str, int], Show] = {}
         self.faults: list[Exception] = []
+        self.refuse = ""
+        """A word that the platform does not take."""
         self.changed = asyncio.Condition()
 
     def caps(self, to: AnyEvent) -> Caps:
@@ -64,6 +66,8 @@ class Surface:
         screen = self._screen
         if screen.faults:
             raise screen.faults.pop(0)
+        if screen.refuse and screen.refuse in op.text:
+            raise Rejected("bad text")
         async with screen.changed:
             screen.parts[self._turn, op.part] = op
             screen.changed.notify_all()
@@ -112,8 +116,8 @@ class Stage:
         config = BotConfig(platform="test", app="echo", language="en")
         app_config = App(base_url="http://x", api_key="k")
         self.bot = Bot("tg", config, self.screen, cast(FastGPT, self.app), app_config, Budget())
-        self.turns = Turns(self.engine, {"tg": self.bot})
         self.core = Core(self.engine)
+        self.turns = Turns(self.engine, {"tg": self.bot}, self.core)
 
     async def say(self, text: str, number: int) -> None:
         to = Conversation(bot="tg", chat="7", kind="private")
@@ -156,9 +160,17 @@ async def test_two_bugs_are_survived(stage: Stage) -> None:
     assert [ask.item_id for ask in stage.app.asked] == ["1", "1~1", "1~2"][: len(stage.app.asked)]
 
 
-@pytest.mark.parametrize("faults", [[Rejected("bad text"), Rejected("bad text")], [Gone("blocked")]])
-async def test_a_platform_that_refuses_for_good_ends_only_that_answer(stage: Stage, faults: list[Exception]) -> None:
-    stage.screen.faults += faults
+async def test_an_answer_that_the_platform_never_takes_is_said_so(stage: Stage) -> None:
+    stage.screen.refuse = "hello"
+    await stage.say("hello", 1)
+    await stage.say("again", 2)
+    await stage.screen.until(lambda: len(stage.screen.finals) == 2)
+    assert "does not accept this answer" in stage.screen.finals[0]
+    assert stage.screen.finals[1] == "You asked: again"
+
+
+async def test_a_conversation_that_is_gone_ends_only_that_answer(stage: Stage) -> None:
+    stage.screen.faults.append(Gone("blocked"))
     await stage.say("hello", 1)
     await stage.say("again", 2)
     await stage.screen.until(lambda: stage.screen.finals == ["You asked: again"])
@@ -183,7 +195,7 @@ async def test_a_job_of_a_bot_that_is_gone_waits_for_its_return() -> None:
     await stage.engine.start(None)
     await stage.say("hello", 1)
     [(key, body)] = await stage.engine._do(lambda db: db.execute("SELECT key, body FROM inbox").fetchall())
-    run: Callable[[Job], Awaitable[bool]] = Turns(stage.engine, {}).run
+    run: Callable[[Job], Awaitable[bool]] = Turns(stage.engine, {}, stage.core).run
     assert not await run(Job(key, "lane", body))
     assert stage.screen.parts == {}
     await stage.engine.close(0.0)

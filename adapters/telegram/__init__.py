@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from adapters.telegram.api import Api, Conflict
+from adapters.telegram.api import Api, Conflict, NotFound
 from adapters.telegram.render import fits
 from adapters.telegram.surface import MessageSurface
 from adapters.telegram.updates import ALLOWED, TgUser, parse
@@ -78,6 +78,7 @@ class Adapter:
         self._api = Api(options.token, options.api_base, *host.connection(options.api_base))
         self._me = TgUser(0)
         self._connected = False
+        self._presses: set[asyncio.Task[None]] = set()
         bot_rate = Rate(options.calls_per_second, 1.0) if options.calls_per_second else None
         interval = math.inf if options.stream == "off" else 1.0
         self._private, self._group = (
@@ -106,7 +107,10 @@ class Adapter:
 
     async def run(self, receive: Receive) -> None:
         self._host.state(State("connecting"))
-        self._me = msgspec.convert(await self._patiently("getMe", {}), TgUser)
+        try:
+            self._me = msgspec.convert(await self._patiently("getMe", {}), TgUser)
+        except NotFound as error:
+            raise Fatal(str(error)) from None
         offset, heard, failures = 0, time.monotonic(), 0
         commands = asyncio.create_task(self._offer_commands())
         try:
@@ -149,8 +153,10 @@ class Adapter:
         if event is None:
             return
         toast = await receive(event)
-        if isinstance(event, Press):
-            await self._answer_press(event, toast)
+        if isinstance(event, Press):  # beside the poll: a slow answer must not hold up everybody else's messages
+            task = asyncio.create_task(self._answer_press(event, toast))
+            self._presses.add(task)
+            task.add_done_callback(self._presses.discard)
 
     async def _answer_press(self, event: Press, toast: str | None) -> None:
         """Telegram shows a spinner on the button until then. A failure costs no more than that."""
@@ -176,12 +182,17 @@ class Adapter:
                 return await self._api.call(method, body, timeout=POLL + 10.0)
             except Fatal:
                 raise
+            except NotFound:
+                if not self._me.id:
+                    raise
+                await asyncio.sleep(BACKOFF[1])
             except RateLimited as limit:
                 await asyncio.sleep(limit.retry_after)
             except Conflict as conflict:
                 failures += 1
                 body = self._fault(body)
                 await self._conflict(str(conflict), failures)
+                await asyncio.sleep(min(5.0, _backoff(failures)))
             except BridgeError as error:
                 failures += 1
                 body = self._fault(body)
@@ -196,14 +207,17 @@ class Adapter:
 
     async def _conflict(self, reason: str, failures: int) -> None:
         if "webhook" in reason:
-            log.warning("bot %s: a webhook was set for this token; it is removed, because mode is polling", self._name)
-            await self._api.call("deleteWebhook", {"drop_pending_updates": False})
+            if failures in (1, 10, 100):
+                log.warning("bot %s: a webhook is set for this token; it is removed, as mode is polling", self._name)
+            try:
+                await self._api.call("deleteWebhook", {"drop_pending_updates": False})
+            except BridgeError as error:
+                log.warning("bot %s: the webhook was not removed: %s", self._name, error)
             return
         detail = "another program polls with this bot's token: each takes messages from the other; stop one of them"
         self._host.state(State("connecting", detail))
         if failures in (1, 10, 100):
             log.error("bot %s: %s", self._name, detail)
-        await asyncio.sleep(min(5.0, _backoff(failures)))
 
 
 def _backoff(failures: int) -> float:

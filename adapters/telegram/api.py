@@ -41,6 +41,10 @@ class NotSent(tg.NetworkError):
     """No connection: nothing left."""
 
 
+class NotFound(Unsure):
+    """The server does not know the method, or the form of the token; a gateway may say so for a moment."""
+
+
 class Conflict(BridgeError):
     """Another program uses this bot's token."""
 
@@ -129,8 +133,10 @@ def translated(error: tg.TelegramError) -> BridgeError:
     text = error.message
     if isinstance(error, tg.RetryAfter):
         return RateLimited(_seconds(error.retry_after), text)
-    if isinstance(error, tg.InvalidToken):
-        return Fatal("Telegram does not know this token; get the bot's token from @BotFather")
+    if isinstance(error, tg.InvalidToken):  # which the library says of 404, too
+        if "unauthorized" in f"{text} {error.__cause__}".lower():
+            return Fatal("Telegram does not know this token; get the bot's token from @BotFather")
+        return NotFound("the Bot API server answers 404: is this the right api_base, and the whole token?")
     if isinstance(error, tg.ChatMigrated):
         return Gone(f"the group has moved to {error.new_chat_id}")
     if isinstance(error, tg.Forbidden) or (isinstance(error, tg.BadRequest) and _GONE.search(text)):

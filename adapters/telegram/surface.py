@@ -3,7 +3,7 @@
 Rules of this file:
 - an edit without a keyboard removes it, so the buttons go with every call;
 - "message is not modified" means that the screen is right;
-- a message that the user has deleted in the meantime is sent anew.
+- a message that the user has deleted in the meantime is begun anew, from its first words.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 from adapters.telegram.api import Api
 from adapters.telegram.render import Entity, render
-from bridge.model import Button, Rejected, Show, Shown
+from bridge.model import Button, Rejected, Show, Shown, Vanished
 
 
 class MessageSurface:
@@ -28,11 +28,13 @@ class MessageSurface:
     async def show(self, op: Show) -> Shown:
         self._ids += [0] * (op.part + 1 - len(self._ids))
         text, entities = render(op.text) if op.text else (op.status, [])
+        text = text or op.text  # Markdown that shows nothing, such as a link definition
         calls = 1
         if not text:
             calls = await self._remove(op.part)
-        elif not self._ids[op.part] or not await self._edit(op.part, content(text, entities, op)):
-            calls += 1 if self._ids[op.part] else 0
+        elif self._ids[op.part]:
+            await self._edit(op.part, content(text, entities, op))
+        else:
             self._ids[op.part] = await self._send(content(text, entities, op))
         shown = [str(number) for number in self._ids]
         return Shown(",".join(shown), tuple(number for number in shown if number != "0"), calls)
@@ -46,19 +48,17 @@ class MessageSurface:
         message = await self._api.call("sendMessage", body)
         return int(message["message_id"])
 
-    async def _edit(self, part: int, body: dict[str, Any]) -> bool:
-        """False when the message is not there any more."""
+    async def _edit(self, part: int, body: dict[str, Any]) -> None:
         body |= {"chat_id": self._chat, "message_id": self._ids[part]}
         try:
             await self._api.call("editMessageText", body)
         except Rejected as refusal:
             reason = str(refusal).lower()
-            if "not modified" in reason:
-                return True
             if "message to edit not found" in reason or "message_id_invalid" in reason:
-                return False
-            raise
-        return True
+                self._ids[part] = 0
+                raise Vanished from None
+            if "not modified" not in reason:
+                raise
 
     async def _remove(self, part: int) -> int:
         number, self._ids[part] = self._ids[part], 0
