@@ -92,17 +92,21 @@ class Writer:
 
 
 def _commit(db: sqlite3.Connection, batch: list[_Item]) -> list[_Result]:
-    """Run a batch in one transaction; when anything in it fails, each piece of work in a transaction of its own."""
+    """Run a batch in one transaction. When a statement fails, each piece of work gets a transaction of its own; when
+    the transaction itself does (locked, no space), trying it again for each would only multiply the wait."""
+    results: list[_Result] = []
     try:
         db.execute("BEGIN IMMEDIATE")
-        results: list[_Result] = [(future, work(db), None) for work, future in batch]
+        for work, future in batch:
+            results.append((future, work(db), None))
         db.execute("COMMIT")
     except Exception as error:
-        if db.in_transaction:
+        begun = db.in_transaction
+        if begun:
             db.execute("ROLLBACK")
-        if len(batch) == 1:
-            return [(batch[0][1], None, error)]
-        return [result for item in batch for result in _commit(db, [item])]
+        if begun and len(results) < len(batch) > 1:
+            return [result for item in batch for result in _commit(db, [item])]
+        return [(future, None, error) for _, future in batch]
     return results
 
 

@@ -16,10 +16,11 @@ import re
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 
 import pytest
 
-from tests.fakes.botapi import Kind
+from tests.fakes.botapi import BotApi, Kind
 from tests.fakes.fastgpt import Script
 from tests.fakes.telegram.screen import Seen
 from tests.stories.conftest import Stage
@@ -159,6 +160,10 @@ class Crowd:
         ]
 
 
+def calls_made(api: BotApi, count: int) -> bool:
+    return api.counts.total() >= count
+
+
 @pytest.mark.slow
 async def test_killed_at_any_moment_it_loses_and_doubles_nothing(stage: Stage) -> None:
     seed = int(os.environ.get("CHAOS_SEED") or random.SystemRandom().randrange(1_000_000))
@@ -181,7 +186,7 @@ async def test_killed_at_any_moment_it_loses_and_doubles_nothing(stage: Stage) -
         least, most = CALLS
         calls = begin + dice.randint(least, most)
         with suppress(TimeoutError):
-            await api.until(lambda calls=calls: api.counts.total() >= calls, IDLE)
+            await api.until(partial(calls_made, api, calls), IDLE)
         if away:
             await gpt.up()
         if life % LONG_LIFE == 0:
