@@ -48,7 +48,8 @@ class Pump:
         self._kept = kept
         self._alarm = Alarm()
         self._clock = asyncio.get_running_loop().time
-        self._idle = False
+        self._idle = False  # asleep until something comes
+        self._fed = False
         self._parked = False
         self._plain = False
         self._tries = 0
@@ -63,7 +64,8 @@ class Pump:
 
     def feed(self, token: str) -> None:
         self._presenter.feed(token, self._clock())
-        if self._idle:
+        if self._idle or not self._fed:
+            self._fed = True
             self._alarm.ring()
 
     def status(self, text: str) -> None:
