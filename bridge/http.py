@@ -14,7 +14,7 @@ import hmac
 import ipaddress
 import socket
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit
 
 import msgspec
@@ -113,10 +113,6 @@ class Server:
         if all(row.state != "connecting" or row.detail for row in self._states.values()):
             self.settled.set()
         return True
-
-    @property
-    def states(self) -> Mapping[str, BotState]:
-        return self._states
 
     async def ready(self) -> bool:
         return await self._healthy() and all(bot.state != "failed" for bot in self._states.values())

@@ -9,9 +9,9 @@ Rules of this file:
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import msgspec
 
@@ -374,8 +374,3 @@ class Unsure(BridgeError):
 
 class Fatal(BridgeError):
     """The bot cannot go on without its operator."""
-
-
-def options_of(options: type[msgspec.Struct], raw: Mapping[str, Any]) -> Any:
-    """An adapter's options from plain values: what tests and ``chat`` use in place of a config file."""
-    return msgspec.convert(raw, options, strict=False)

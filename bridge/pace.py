@@ -65,7 +65,7 @@ class Budget:
         self._bot: _Window | None = None
         self._chats: dict[str, _Window] = {}
         self._bot_hold = 0.0
-        self._refused: dict[str, float] = {}  # chat -> when
+        self._refused: dict[str, tuple[float, float]] = {}  # chat -> (when, for how long)
         self._gap = 0.0  # seconds between two calls of the bot after a penalty for all of it
         self._next = 0.0
 
@@ -109,17 +109,18 @@ class Budget:
 
     def hold(self, chat: str, now: float, seconds: float, *, whole_bot: bool = False) -> None:
         """The platform has asked for silence."""
-        until = now + seconds + MARGIN
         chats, within = WIDE
-        self._refused[chat] = now
-        self._refused = {c: at for c, at in self._refused.items() if now - at < within}
-        if whole_bot or chat not in self._chats or len(self._refused) >= chats:
+        self._refused[chat] = now, seconds
+        self._refused = {c: (at, long) for c, (at, long) in self._refused.items() if now - at < within}
+        if line := self._chats.get(chat):
+            line.held_until = max(line.held_until, now + seconds + MARGIN)
+        wide = len(self._refused) >= chats
+        if whole_bot or line is None or wide:
             if now > self._bot_hold:  # not one of several calls that were under way together
                 self._gap = min(1.0, max(0.1, 2 * self._gap))
-            self._bot_hold = self._next = max(self._bot_hold, until)
-        else:
-            line = self._chats[chat]
-            line.held_until = max(line.held_until, until)
+            if wide:  # the longest may be one chat's own
+                seconds = min(long for _, long in self._refused.values())
+            self._bot_hold = self._next = max(self._bot_hold, now + seconds + MARGIN)
 
     def _count(self, line: _Window | None, now: float, calls: int) -> None:
         self._next = max(self._next, now + self._gap)

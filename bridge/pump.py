@@ -58,10 +58,6 @@ class Pump:
     def text(self) -> str:
         return self._presenter.text
 
-    @property
-    def rest(self) -> str:
-        return self._presenter.rest()
-
     def feed(self, token: str) -> None:
         self._presenter.feed(token, self._clock())
         if self._idle or not self._fed:

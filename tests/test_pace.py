@@ -94,3 +94,25 @@ def test_calls_of_an_adapters_own_count() -> None:
     budget.spent("a", 0.0, 1)
     assert budget.spend("a", 0.0, durable=True) == 0.0
     assert budget.take("a", limits, 0.0, durable=True) == 60.0
+
+
+def test_refusals_in_many_chats_mean_the_whole_bot() -> None:
+    budget, limits = Budget(), caps(Rate(60, 60))
+    for chat in ("a", "b", "c", "d"):
+        budget.take(chat, limits, 0.0, durable=True)
+    budget.hold("a", 0.0, 7000.0)
+    budget.hold("b", 0.1, 3.0)
+    assert budget.take("d", limits, 0.2, durable=True) == 0.0, "two may be a coincidence"
+    budget.hold("c", 0.3, 3.0)
+    assert 1.9 < budget.take("d", limits, 1.4, durable=True) < 3.0
+    assert budget.take("d", limits, 4.0, durable=True) == 0.0, "one chat's long ban is its own"
+    assert budget.take("b", limits, 4.0, durable=True) > 0.0, "and then one after the other"
+    assert budget.take("a", limits, 100.0, durable=True) > 6000.0
+
+
+def test_after_a_penalty_those_who_waited_do_not_go_out_all_at_once() -> None:
+    budget, limits = Budget(), caps(Rate(18, 60))
+    budget.take("g", limits, 0.0, durable=True)
+    budget.hold("g", 0.0, 5.0)
+    assert budget.take("g", limits, 6.0, durable=True) == 0.0
+    assert budget.take("g", limits, 6.1, durable=True) > 3.0

@@ -6,7 +6,6 @@ import msgspec
 import pytest
 
 from adapters.web import Options, visitor
-from bridge.model import options_of
 from tests.adapters.web_double import NAME, PUBLIC, Bot, question
 
 KEYS = Options(keys=["key one", "key-two"])
@@ -146,8 +145,8 @@ async def test_headers_of_every_kind_of_answer() -> None:
 
 
 def test_the_options() -> None:
-    options = options_of(Options, {"keys": ["secret-key"], "public": "true"})
+    options = Options(keys=["secret-key"], public=True)
     assert options == Options(keys=["secret-key"], public=True)
     assert "secret" not in repr(options) + str(options) + repr(list(options.__rich_repr__()))
     with pytest.raises(msgspec.ValidationError, match="kyes"):
-        options_of(Options, {"kyes": []})
+        msgspec.convert({"kyes": []}, Options)
