@@ -140,16 +140,16 @@ class Core:
 
     # ------------------------------------------------------------ stopping
 
-    async def stop(self, bot: Bot, event: Message) -> int:
+    async def stop(self, bot: Bot, event: Message, before: int) -> int:
         """End the caller's own answer, and say how many were ended; an admin's word, or a reply to an answer, names
-        any."""
+        any. What was asked only after the stop (``before`` is its place in the order) goes on."""
         stopped = 0
         for quote in event.quotes:
             if quote.own:
                 stopped += (await self._stop_answer(bot, event, quote.id))[0]
         if not stopped:
             owner = None if self._is_admin(bot, event) else event.user.id
-            stopped = await self._engine.stop(bot.lane(event), owner)
+            stopped = await self._engine.stop(bot.lane(event), owner, before=before)
         return stopped
 
     async def _press(self, bot: Bot, event: Press) -> str | None:

@@ -129,7 +129,7 @@ class Pump:
         except Gone:
             raise
         except Rejected as error:
-            if self._plain and op.final:
+            if self._plain and (op.final or not op.text):
                 raise
             if self._plain:
                 return math.inf  # no more previews; the final may still be taken

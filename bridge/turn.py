@@ -57,7 +57,7 @@ class Turns:
             log.warning("job %s is for a bot that is not in the config; it stays until the bot comes back", job.key)
             return False
         if task.does == STOP and isinstance(task.event, Message):
-            if await self._core.stop(bot, task.event):
+            if await self._core.stop(bot, task.event, job.number):
                 return True
             task = msgspec.structs.replace(task, does="say", text=say("nothing_to_stop", bot.language(task.event)))
         session_key = f"session:{bot.lane(task.event)}"

@@ -169,6 +169,13 @@ async def test_an_answer_that_the_platform_never_takes_is_said_so(stage: Stage) 
     assert stage.screen.finals[1] == "You asked: again"
 
 
+async def test_a_platform_that_takes_nothing_at_all_does_not_hold_up_the_next_answer(stage: Stage) -> None:
+    stage.screen.faults += [Rejected("not even a status line")] * 4
+    await stage.say("hello", 1)
+    await stage.say("again", 2)
+    await stage.screen.until(lambda: stage.screen.finals == ["You asked: again"])
+
+
 async def test_a_conversation_that_is_gone_ends_only_that_answer(stage: Stage) -> None:
     stage.screen.faults.append(Gone("blocked"))
     await stage.say("hello", 1)

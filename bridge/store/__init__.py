@@ -34,12 +34,14 @@ class Job:
     body: bytes
     owner: str = ""
     """Whose job it is: ``stop`` may be bound to it."""
+    number: int = 0
+    """Its place in the order of submission, given by the engine."""
     halted: Literal["", "stop", "park"] = ""
     on_halt: Callable[[], None] = field(default=_nobody)
 
     def halt(self, how: Literal["stop", "park"]) -> None:
         """Ask the handler to end: ``stop`` = a user wants no more of it, ``park`` = the process is going down."""
-        if not self.halted:
+        if how == "park" or not self.halted:
             self.halted = how
             self.on_halt()
 
@@ -59,8 +61,11 @@ class Engine(Protocol):
         """Durable on return; False where the key was known already."""
         ...
 
-    async def stop(self, lane: str, owner: str | None = None, *, key: str | None = None) -> int:
-        """Halt a lane's running job, only of ``owner`` or with this ``key`` when given, and say how many that were."""
+    async def stop(
+        self, lane: str, owner: str | None = None, *, key: str | None = None, before: int | None = None
+    ) -> int:
+        """Halt a lane's running job and say how many that were: only ``owner``'s, with this ``key``, or submitted
+        ``before`` this number, where given."""
         ...
 
     async def take_waiting(self, lane: str) -> list[Job]:

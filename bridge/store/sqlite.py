@@ -65,6 +65,7 @@ class SQLite:
         self._lanes: dict[str, deque[Job]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._slots: dict[str, float] = {}
+        self._numbers = 0
         self._closing = False
         self._handle: Handle | None = None
 
@@ -108,9 +109,13 @@ class SQLite:
                 self._enqueue(job)
         return fresh
 
-    async def stop(self, lane: str, owner: str | None = None, *, key: str | None = None) -> int:
+    async def stop(
+        self, lane: str, owner: str | None = None, *, key: str | None = None, before: int | None = None
+    ) -> int:
         job = next(iter(self._lanes.get(lane, ())), None)
         if job is None or job.halted or owner not in (None, job.owner) or key not in (None, job.key):
+            return 0
+        if before is not None and job.number > before:
             return 0
         job.halt("stop")
         return 1
@@ -123,6 +128,8 @@ class SQLite:
         return taken
 
     def _enqueue(self, job: Job) -> None:
+        self._numbers += 1
+        job.number = self._numbers
         lane = self._lanes.get(job.lane)
         if lane is not None:
             lane.append(job)

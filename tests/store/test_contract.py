@@ -153,6 +153,7 @@ async def test_stop_halts_the_running_job_of_a_lane_only(opened: Open) -> None:
     assert await engine.stop("a", "bob") == 0, "another owner's"
     assert await engine.stop("a", key="a2") == 0, "not the one that runs"
     assert await engine.stop("nowhere") == 0
+    assert await engine.stop("a", before=0) == 0, "submitted later"
     assert await engine.stop("a", "ann") == 1
     await worker.until(lambda: worker.ended == ["a1"] and "a2" in worker.began)
     assert await engine.stop("a", key="a2") == 1

@@ -67,6 +67,14 @@ async def test_a_stop_that_comes_together_with_its_question_stops_it(stage: Stag
     assert answer.text == "⏹ Stopped"
 
 
+async def test_a_stop_stops_nothing_that_was_asked_after_it(stage: Stage) -> None:
+    stage.api.say("/stop", chat=7)
+    stage.api.say("question", chat=7)
+    await stage.product.start()
+    texts = {seen.text for seen in await stage.answered(7, 2)}
+    assert texts == {"No answer is being written right now.", "You asked: question"}
+
+
 async def test_a_stop_that_comes_twice_stops_once(stage: Stage) -> None:
     await stage.product.start()
     await growing(stage)
