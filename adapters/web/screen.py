@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 
 ENTRIES = 100
 """Entries that a transcript keeps."""
+GREETING = "entered"
+"""The id of the event that a visitor's first page makes."""
 CHARACTERS = 400_000
 """Characters that a transcript keeps; the newest entry stays whatever its size."""
 PASSAGE = 600
@@ -159,12 +161,13 @@ class Screen:
         self._bound()
 
     def _place(self, question: str, turn: str) -> int:
-        """Behind the question and the parts that are there already; else at the end."""
+        """Behind the question and the parts that are there already; else at the end. The greeting stands above all,
+        also when a question overtook it."""
         for place in range(len(self.entries), 0, -1):
             above = self.entries[place - 1].id
             if above == question or above.startswith(f"{turn}."):
                 return place
-        return len(self.entries)
+        return 0 if question == GREETING else len(self.entries)
 
     def _bound(self) -> None:
         size = sum(entry.size for entry in self.entries)

@@ -19,7 +19,7 @@ import msgspec
 from aiohttp import web
 
 from adapters.web import pages
-from adapters.web.screen import Screen, Screens
+from adapters.web.screen import GREETING, Screen, Screens
 from adapters.web.stream import HEADERS, Stream
 from adapters.web.visitor import Door, Options, Refused, Visitor, language, own_page
 from bridge.model import AnyEvent, Conversation, Entered, Handler, Host, Message, Press, Receive, User
@@ -175,7 +175,7 @@ class Site:
                 if visitor.known and not screen.entries:  # who sends no cookie back would be greeted for ever
                     where, who = self._origin(request, visitor)
                     # Always the same id: the core greets a visitor once.
-                    hello = Entered(id="entered", conversation=where, user=who, at=time.time(), first=True)
+                    hello = Entered(id=GREETING, conversation=where, user=who, at=time.time(), first=True)
                     await self._core()(hello)
                 await response.prepare(request)
                 await stream.follow(screen, self._boot)

@@ -430,3 +430,21 @@ def test_the_rest_of_the_protocol() -> None:
     assert caps.fits("x" * 100_000) and not caps.fits("x" * 100_001)
     with pytest.raises(Rejected):
         adapter.fetch(Attachment("file", "ref"))
+
+
+async def test_the_greeting_stands_above_a_question_that_overtook_it() -> None:
+    bot = Bot()
+    async with bot.running(), bot.visitor() as page:
+        async with page.get():
+            pass
+        await page.screen()
+        greeting = await bot.events.get()
+        await page.say("Hello")
+        asked = await bot.events.get()
+        await bot.adapter.answer(asked, "turn-2").show(Show(text="An answer", final=True))
+        await bot.adapter.answer(greeting, "turn-1").show(Show(text="Welcome", final=True))
+        assert [entry.get("text") or "".join(entry["html"]) for entry in await page.screen()] == [
+            "<p>Welcome</p>",
+            "Hello",
+            "<p>An answer</p>",
+        ]
