@@ -29,6 +29,19 @@ PACE = 0.03
 QUOTED = 200
 """Characters of the question that the answer repeats."""
 
+CONFIG = """\
+```yaml
+fastgpt:
+  support:
+    base_url: https://fastgpt.example.com/api
+    api_key: "${FASTGPT_API_KEY}"
+bots:
+  tg:
+    platform: telegram
+    app: support
+    token: "${TELEGRAM_TOKEN}"
+```"""
+
 ENGLISH = """\
 You asked: {question}
 
@@ -43,17 +56,7 @@ streams back.
 
 To put your own [FastGPT](https://fastgpt.io) app behind a Telegram bot:
 
-```yaml
-fastgpt:
-  support:
-    base_url: https://fastgpt.example.com/api
-    api_key: "${{FASTGPT_API_KEY}}"
-bots:
-  tg:
-    platform: telegram
-    app: support
-    token: "${{TELEGRAM_TOKEN}}"
-```
+{config}
 
 Things to try:
 
@@ -75,17 +78,7 @@ CHINESE = """\
 
 把你自己的 [FastGPT](https://fastgpt.io) 应用接到 Telegram 机器人：
 
-```yaml
-fastgpt:
-  support:
-    base_url: https://fastgpt.example.com/api
-    api_key: "${{FASTGPT_API_KEY}}"
-bots:
-  tg:
-    platform: telegram
-    app: support
-    token: "${{TELEGRAM_TOKEN}}"
-```
+{config}
 
 可以试试：
 
@@ -150,5 +143,5 @@ def _tokens(question: str) -> Iterator[str]:
     words = " ".join(question.split())
     quoted = words if len(words) <= QUOTED else f"{words[:QUOTED]}…"
     template = CHINESE if re.search("[\u3400-\u9fff]", question) else ENGLISH
-    for match in re.finditer(r"\s*\S{1,6}|\s+$", template.format(question=quoted)):
+    for match in re.finditer(r"\s*\S{1,6}|\s+$", template.format(question=quoted, config=CONFIG)):
         yield match[0]

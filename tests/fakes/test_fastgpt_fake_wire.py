@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
@@ -20,23 +19,6 @@ from tests.fakes.fastgpt_reader import Client, quotes, read, sse
 from tests.fakes.fastgpt_wire import CITE, Dialect, Turn, frames
 
 ID = "65bb346a24d8f2c1e9a0b3d4"
-
-
-@pytest.fixture
-async def http() -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(trust_env=False, verify=False) as client:  # plain http: loading CAs costs time
-        yield client
-
-
-@pytest.fixture
-async def gpt() -> AsyncIterator[FakeFastGPT]:
-    async with FakeFastGPT("e26") as fake:
-        yield fake
-
-
-@pytest.fixture
-def client(gpt: FakeFastGPT, http: httpx.AsyncClient) -> Client:
-    return Client(gpt, http)
 
 
 # ------------------------------------------------------------------ literal shapes
