@@ -1,11 +1,12 @@
-"""Chaos: the process is killed again and again while people ask and the platform stumbles.
+"""Chaos: the process is killed, stopped and told to reload again and again while people ask and the platform stumbles.
 
 What must hold afterwards (DESIGN 3.4): every answer is on the screen whole and once, the answers to one person in one
-chat stand in the order of the questions, /new was obeyed once and in its place, and no request id reached the app
-twice. What may be left over are orphans: previews whose message id died with the process.
+chat stand in the order of the questions, /stop ended nothing that was asked after it, /new was obeyed once and in its
+place, and no request id reached the app twice. What may be left over are orphans: previews whose message id died with
+the process.
 
-Every choice comes from one seed, which a failure prints; ``CHAOS_SEED`` repeats it. A kill comes after a number of
-calls to the platform, not of seconds, so a repetition comes close to the same run.
+Every choice comes from one seed, which a failure prints; ``CHAOS_SEED`` repeats it. A life of the process ends after a
+number of calls to the platform, not of seconds, so a repetition comes close to the same run.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import os
 import random
 import re
+import signal
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -23,9 +25,12 @@ import pytest
 from tests.fakes.botapi import BotApi, Kind
 from tests.fakes.fastgpt import Script
 from tests.fakes.telegram.screen import Seen
+from tests.product import Product
 from tests.stories.conftest import Stage
 
-KILLS = 36
+LIVES = 36
+ENDS = (*("kill",) * 7, *("stop",) * 2, "reload")
+"""How a life ends: kill -9 mostly, SIGTERM, or a kill right after a SIGHUP."""
 LONG_LIFE = 6
 """Every so many lives the process may finish what it has: ten deaths in a row would end an answer with an apology."""
 CALLS = 5, 22
@@ -36,24 +41,28 @@ PATIENCE = 10.0
 """Seconds that a long life may last. The last one may last three times as long."""
 PRIVATE = (7, 8, 9, 10)
 GROUPS = (-5, -6)
+CHATS = (*PRIVATE, *GROUPS)
 MEMBERS = (11, 12)
 FAULTS: tuple[tuple[str, Kind], ...] = (
     *(("sendMessage", kind) for kind in ("429", "500", "drop_before", "drop_after")),
     *(("editMessageText", kind) for kind in ("429", "502", "drop_before", "drop_after")),
     *(("getUpdates", kind) for kind in ("429", "500", "drop_after")),
 )
-NEW = "a new conversation begins here"
+NEW, STOPPED = "a new conversation begins here", "⏹ Stopped"
 WORDS = "These are some words to make it a paragraph, and a few more of them, as people do. " * 4
 MARK = re.compile(r"<q\d+p\d+>")
 
 
 @dataclass
-class Question:
-    number: int
+class Said:
+    """What a person said: a question, or a command."""
+
     text: str
     marks: list[str]
-    """What its answer consists of, in order; empty for /new."""
+    """What the answer consists of, in order; empty for a command."""
     message_id: int
+    stoppable: bool = False
+    """There was a /stop after it."""
 
 
 @dataclass
@@ -62,7 +71,11 @@ class Person:
 
     chat: int
     user: int
-    asked: list[Question] = field(default_factory=list)
+    said: list[Said] = field(default_factory=list)
+
+    @property
+    def questions(self) -> list[Said]:
+        return [said for said in self.said if said.marks]
 
 
 class Crowd:
@@ -75,20 +88,26 @@ class Crowd:
         self.people = [Person(chat, chat) for chat in PRIVATE]
         self.people += [Person(chat, user) for chat in GROUPS for user in MEMBERS]
 
-    def ask(self, most: int) -> None:
-        """Up to so many questions, each from anybody."""
+    def speak(self, most: int) -> None:
+        """Up to so many messages, each from anybody."""
         for _ in range(self._dice.randint(0, most)):
             person = self._dice.choice(self.people)
-            self._count += 1
-            text, marks = "/new", []
-            if not person.asked or self._dice.random() > 0.15:
-                text = f"question {self._count}."
-                marks = [f"<q{self._count}p{n}>" for n in range(self._dice.choice((1, 1, 2, 4, 20)))]
-                said = "\n\n".join(f"{mark} {WORDS}" for mark in marks)
-                rate = self._dice.choice((0.0, 60.0, 120.0)) * len(marks)
-                self._stage.gpt.when(text, Script(text=said, piece=20, rate=rate))
+            text = self._dice.choice(("/new", "/stop", *("",) * 8))
+            for said in person.said if text == "/stop" else ():
+                said.stoppable = True
+            marks = [] if text else self._script()
+            text = text or f"question {self._count}."
             message = self._stage.api.say(text, chat=person.chat, user=person.user)
-            person.asked.append(Question(self._count, text, marks, message["message_id"]))
+            person.said.append(Said(text, marks, message["message_id"]))
+
+    def _script(self) -> list[str]:
+        """Tell the app what to answer to the next question."""
+        self._count += 1
+        marks = [f"<q{self._count}p{n}>" for n in range(self._dice.choice((1, 1, 2, 4, 20)))]
+        rate = self._dice.choice((0.0, 60.0, 120.0)) * len(marks)
+        answer = "\n\n".join(f"{mark} {WORDS}" for mark in marks)
+        self._stage.gpt.when(f"question {self._count}.", Script(text=answer, piece=20, rate=rate))
+        return marks
 
     # -------------------------------------------------------------- what the screens show
 
@@ -98,18 +117,24 @@ class Crowd:
 
     def complete(self) -> bool:
         """Nothing is missing. Whether it is right is another question."""
-        for chat in (*PRIVATE, *GROUPS):
+        for chat in CHATS:
             shown = "\n".join(answer.text for answer in self.finals(chat))
-            asked = [question for person in self.people if person.chat == chat for question in person.asked]
-            if shown.count(NEW) < sum(not question.marks for question in asked):
+            here = [said for person in self.people if person.chat == chat for said in person.said]
+            if shown.count(NEW) < sum(said.text == "/new" for said in here):
                 return False
-            if not set(MARK.findall(shown)).issuperset(mark for question in asked for mark in question.marks):
+            found = set(MARK.findall(shown))
+            short = [said for said in here if not found.issuperset(said.marks)]
+            ends = {said.marks[-1] for said in here if said.marks}
+            stopped = [answer for answer in self.finals(chat) if STOPPED in answer.text]
+            stopped = [answer for answer in stopped if ends.isdisjoint(MARK.findall(answer.text))]
+            if len(short) != len(stopped) or not all(said.stoppable for said in short):
                 return False
         return True
 
     def faults(self) -> list[str]:
         """What is wrong, a line each."""
-        return [fault for check in (self._answers, self._commands, self._requests) for fault in check()]
+        checks = (self._answers, self._commands, self._contexts, self._requests)
+        return [fault for check in checks for fault in check()]
 
     def _answers(self) -> list[str]:
         wrong = []
@@ -118,12 +143,13 @@ class Crowd:
             finals = self.finals(person.chat)
             shown = [(mark, answer) for answer in finals for mark in MARK.findall(answer.text)]
             order: list[int] = []
-            for question in person.asked:
-                own = [(mark, answer) for mark, answer in shown if mark in question.marks]
-                if [mark for mark, _ in own] != question.marks:
-                    wrong.append(f"{who}: {question.text} has {question.marks}, shown are {[mark for mark, _ in own]}")
-                if person.chat in GROUPS and {answer.reply_to for _, answer in own} - {question.message_id}:
-                    wrong.append(f"{who}: {question.text} is not answered in reply to it")
+            for said in person.questions:
+                own = [(mark, answer) for mark, answer in shown if mark in said.marks]
+                marks = [mark for mark, _ in own]
+                if marks != (said.marks[: len(marks)] if said.stoppable else said.marks):
+                    wrong.append(f"{who}: {said.text} has {said.marks}, shown are {marks}")
+                if person.chat in GROUPS and {answer.reply_to for _, answer in own} - {said.message_id}:
+                    wrong.append(f"{who}: {said.text} is not answered in reply to it")
                 order += dict.fromkeys(answer.message_id for _, answer in own)
             if order != sorted(order):
                 wrong.append(f"{who}: the answers are out of order: {order}")
@@ -131,68 +157,85 @@ class Crowd:
         return wrong
 
     def _commands(self) -> list[str]:
-        """/new was answered once, and what one person asks between two of them has one chatId of its own."""
         wrong = []
-        for chat in (*PRIVATE, *GROUPS):
-            said = sum(not question.marks for p in self.people if p.chat == chat for question in p.asked)
-            done = sum(NEW in answer.text for answer in self.finals(chat))
-            if said != done:
-                wrong.append(f"chat {chat}: {said} times /new, {done} times obeyed")
+        for chat in CHATS:
+            said = [one.text for person in self.people if person.chat == chat for one in person.said]
+            shown = "\n".join(answer.text for answer in self.finals(chat))
+            if said.count("/new") != shown.count(NEW):
+                wrong.append(f"chat {chat}: {said.count('/new')} times /new, {shown.count(NEW)} times obeyed")
+            if said.count("/stop") < shown.count(STOPPED):
+                wrong.append(f"chat {chat}: {said.count('/stop')} times /stop, {shown.count(STOPPED)} answers stopped")
+        return wrong
+
+    def _contexts(self) -> list[str]:
+        """What a person asks between two /new has one chatId, of its own."""
+        wrong = []
         contexts = {asked.question: asked.chat_id for asked in self._stage.gpt.asked}
         for person in self.people:
-            seen: list[str] = []
+            before: list[str] = []
             renewed = True
-            for question in person.asked:
-                if not question.marks:
-                    renewed = True
+            for said in person.said:
+                renewed |= said.text == "/new"
+                context = contexts.get(said.text)  # one that was stopped may never have been asked
+                if context is None:
                     continue
-                context = contexts.get(question.text, "")
-                if (context in seen if renewed else context != seen[-1]) or not context:
-                    wrong.append(f"chat {person.chat}: {question.text} was asked in {context!r}, before that {seen}")
-                seen.append(context)
+                if context in before if renewed else context != before[-1]:
+                    wrong.append(f"chat {person.chat}: {said.text} was asked in {context}, before that {before}")
+                before.append(context)
                 renewed = False
         return wrong
 
     def _requests(self) -> list[str]:
         counts = Counter((asked.chat_id, asked.item_id) for asked in self._stage.gpt.asked)
-        return [
-            f"request {item} of {chat_id} came {count} times" for (chat_id, item), count in counts.items() if count > 1
-        ]
+        return [f"request {item} of {chat} came {count} times" for (chat, item), count in counts.items() if count > 1]
 
 
-def calls_made(api: BotApi, count: int) -> bool:
+def called(api: BotApi, count: int) -> bool:
     return api.counts.total() >= count
 
 
+def ready(product: Product, count: int) -> bool:
+    return sum("ready on" in line for line in product.out) >= count
+
+
+async def end(product: Product, how: str) -> None:
+    if how == "stop":
+        assert await product.stop() == 0
+        return
+    if how == "reload":
+        product.signal(signal.SIGHUP)
+        await product.until(partial(ready, product, 2))
+    await product.kill()
+
+
 @pytest.mark.slow
-async def test_killed_at_any_moment_it_loses_and_doubles_nothing(stage: Stage) -> None:
+async def test_ended_at_any_moment_it_loses_and_doubles_nothing(stage: Stage) -> None:
     seed = int(os.environ.get("CHAOS_SEED") or random.SystemRandom().randrange(1_000_000))
     dice = random.Random(seed)
     api, gpt, product = stage.api, stage.gpt, stage.product
     gpt.era = dice.choice(("e24", "e26"))
     stage.app["app_id"] = gpt.app_id
     stage.bot.update(groups="all", per_user=0, calls_per_second=0)
+    product.config["shutdown_grace"] = 1
     crowd = Crowd(stage, dice)
-    for life in range(1, KILLS + 1):
-        crowd.ask(3)  # while it is down
+    for life in range(1, LIVES + 1):
+        crowd.speak(4)  # while it is down
         if away := dice.random() < 0.1:
             await gpt.down()
         begin = api.counts.total()
         await product.start()
-        crowd.ask(3)
+        crowd.speak(3)
         for _ in range(dice.randint(0, 2)):
             method, kind = dice.choice(FAULTS)
             api.fail(method, 1, kind)
-        least, most = CALLS
-        calls = begin + dice.randint(least, most)
         with suppress(TimeoutError):
-            await api.until(partial(calls_made, api, calls), IDLE)
+            await api.until(partial(called, api, begin + dice.randint(*CALLS)), IDLE)
         if away:
             await gpt.up()
         if life % LONG_LIFE == 0:
             with suppress(TimeoutError):
                 await api.until(crowd.complete, PATIENCE)
-        await product.kill()
+        await end(product, dice.choice(ENDS))
     await product.start()
     with suppress(TimeoutError):
         await api.until(crowd.complete, 3 * PATIENCE)
