@@ -29,6 +29,8 @@ SLOW_AFTER_HOLD = 60.0
 """Seconds for which previews keep twice their distance after a penalty."""
 WIDE = 3, 10.0
 """Refusals in so many chats within so many seconds mean the whole bot: the platform does not say which limit it was."""
+GUESS_MOST = 60.0
+"""Seconds that such a guess silences the bot: one of the chats may have earned hours of its own."""
 IDLE_LINES = 10_000
 """Above this many chats, those with an empty window are forgotten."""
 
@@ -65,7 +67,7 @@ class Budget:
         self._bot: _Window | None = None
         self._chats: dict[str, _Window] = {}
         self._bot_hold = 0.0
-        self._refused: dict[str, tuple[float, float]] = {}  # chat -> (when, for how long)
+        self._refused: dict[str, float] = {}  # chat -> when
         self._gap = 0.0  # seconds between two calls of the bot after a penalty for all of it
         self._next = 0.0
 
@@ -110,16 +112,16 @@ class Budget:
     def hold(self, chat: str, now: float, seconds: float, *, whole_bot: bool = False) -> None:
         """The platform has asked for silence."""
         chats, within = WIDE
-        self._refused[chat] = now, seconds
-        self._refused = {c: (at, long) for c, (at, long) in self._refused.items() if now - at < within}
+        self._refused[chat] = now
+        self._refused = {c: at for c, at in self._refused.items() if now - at < within}
         if line := self._chats.get(chat):
             line.held_until = max(line.held_until, now + seconds + MARGIN)
         wide = len(self._refused) >= chats
         if whole_bot or line is None or wide:
             if now > self._bot_hold:  # not one of several calls that were under way together
                 self._gap = min(1.0, max(0.1, 2 * self._gap))
-            if wide:  # the longest may be one chat's own
-                seconds = min(long for _, long in self._refused.values())
+            if wide and not whole_bot:
+                seconds = min(seconds, GUESS_MOST)
             self._bot_hold = self._next = max(self._bot_hold, now + seconds + MARGIN)
 
     def _count(self, line: _Window | None, now: float, calls: int) -> None:

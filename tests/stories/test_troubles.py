@@ -127,7 +127,7 @@ async def test_a_penalty_for_the_whole_bot_thins_everything_out_and_loses_nothin
     for chat in range(1, 61):
         stage.api.say(f"question {chat}", chat=chat)
     for chat in range(1, 61):
-        [answer] = await stage.answered(chat, timeout=100)
+        [answer] = await stage.answered(chat, timeout=200)
         assert answer.text == Script(length=60).says(f"question {chat}")
     refused = sum(call.status == 429 for call in stage.api.history)
     assert refused <= 2 * 60, "once or twice a chat, and not again and again"
