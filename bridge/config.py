@@ -97,7 +97,7 @@ def rate(text: str) -> tuple[int, float]:
     if text.strip() in ("0", ""):
         return 0, 0.0
     match = _PER_USER.fullmatch(text.strip())
-    if not match:
+    if not match or (match[2] and not int(match[2])):
         raise ValueError("write it as 20/min")
     return int(match[1]), float(int(match[2] or 1) * _SECONDS[match[3]])
 

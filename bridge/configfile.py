@@ -17,7 +17,6 @@ import typing
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
 import msgspec
 import yaml
@@ -215,7 +214,7 @@ class _Reader:
         for name, app in config.fastgpt.items():
             if not re.match(r"https?://[^/]", app.base_url):
                 self._fault(f"fastgpt.{name}.base_url", "must begin with http:// or https://")
-            elif "@" in urlsplit(app.base_url).netloc:
+            elif "@" in app.base_url.split("/")[2]:
                 self._fault(
                     f"fastgpt.{name}.base_url", "must not hold a user and a password; the key goes into api_key"
                 )

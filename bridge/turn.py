@@ -153,6 +153,8 @@ class _Turn:
     def _apologise(self) -> None:
         trace = secrets.token_hex(4)
         log.error("job %s is given up after %d starts; error id %s", self._job.key, self._answer.begun, trace)
+        if self._answer.errors >= ERRORS_MOST:
+            self._answer.text = ""  # the text itself may be what cannot be shown
         self._answer.note = say("bug", self._language, trace=trace)
         self._answer.whole = True
 

@@ -152,7 +152,13 @@ class Adapter:
             return
         if event is None:
             return
-        toast = await receive(event)
+        try:
+            toast = await receive(event)
+        except BridgeError:
+            raise  # not committed: the batch comes again
+        except Exception:  # a bug that meets it each time must not block everybody behind it
+            log.exception("bot %s: event %s cannot be taken in and is skipped", self._name, event.id)
+            return
         if isinstance(event, Press):  # beside the poll: a slow answer must not hold up everybody else's messages
             task = asyncio.create_task(self._answer_press(event, toast))
             self._presses.add(task)
@@ -182,9 +188,11 @@ class Adapter:
                 return await self._api.call(method, body, timeout=POLL + 10.0)
             except Fatal:
                 raise
-            except NotFound:
+            except NotFound as error:
                 if not self._me.id:
                     raise
+                body = self._fault(body)
+                self._host.state(State("connecting", str(error)))
                 await asyncio.sleep(BACKOFF[1])
             except RateLimited as limit:
                 await asyncio.sleep(limit.retry_after)
