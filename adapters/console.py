@@ -15,7 +15,20 @@ from concurrent.futures import Future
 
 import msgspec
 
-from bridge.model import AnyEvent, Attachment, Caps, Conversation, Host, Message, Receive, Show, Shown, State, User
+from bridge.model import (
+    AnyEvent,
+    Attachment,
+    Caps,
+    Conversation,
+    Finding,
+    Host,
+    Message,
+    Receive,
+    Show,
+    Shown,
+    State,
+    User,
+)
 
 
 class Options(msgspec.Struct, frozen=True):
@@ -65,6 +78,9 @@ class Adapter:
 
     async def typing(self, to: AnyEvent) -> None:
         """A terminal has no such sign."""
+
+    async def probe(self) -> list[Finding]:
+        return []  # there is no account
 
     def fetch(self, what: Attachment) -> AsyncIterator[bytes]:
         raise NotImplementedError("no file comes in by the terminal")

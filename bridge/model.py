@@ -9,6 +9,7 @@ Rules of this file:
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -35,6 +36,8 @@ class Conversation(msgspec.Struct, frozen=True, omit_defaults=True):
     """The platform's thread or topic id; empty outside threads."""
     name: str = ""
     """What the platform calls the chat; empty in private chats."""
+    was: str = ""
+    """The chat's id before the platform moved it (a Telegram group that became a supergroup): its history goes on."""
 
 
 class User(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -65,6 +68,7 @@ class Quote(msgspec.Struct, frozen=True, omit_defaults=True):
     text: str = ""
     own: bool = False
     """True when the bot wrote it."""
+    attachments: tuple[Attachment, ...] = ()
 
 
 # ------------------------------------------------------------------ events (inbox rows)
@@ -90,6 +94,12 @@ class Message(Event, frozen=True, kw_only=True, omit_defaults=True):
     """The bot was meant: a private chat, a mention, a reply to the bot, a command for it."""
     attachments: tuple[Attachment, ...] = ()
     quotes: tuple[Quote, ...] = ()
+    group: str = ""
+    """Messages with the same group are one, sent in pieces (an album)."""
+    cut: bool = False
+    """As long as the platform lets a message be: what the user sends at once after it may be the rest of it."""
+    edited: bool = False
+    """The message was sent before, and has changed; ``at`` is when."""
 
 
 class Press(Event, frozen=True, kw_only=True, omit_defaults=True):
@@ -172,7 +182,7 @@ class Source(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class File(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A file in an answer, by its public address."""
+    """A file in an answer, by its address: ``Host.download`` brings it."""
 
     url: str
     name: str
@@ -182,8 +192,10 @@ class File(msgspec.Struct, frozen=True, omit_defaults=True):
 class Show(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What one part (message, card, segment) of an answer shall look like now.
 
-    ``text`` is Markdown and whole. While it is empty, ``status`` stands in its place. A final Show with neither text
-    nor status takes the part off the screen: an earlier attempt at this answer was longer.
+    ``text`` is Markdown and whole. While it is empty, ``status`` stands in its place. A final Show with neither text,
+    status nor files takes the part off the screen: an earlier attempt at this answer was longer. ``thinking`` is the
+    end of the model's reasoning, to be folded away above the text. A file (one a Show, where ``Caps.files``) is a part
+    of its own, without text.
     """
 
     part: int = 0
@@ -226,8 +238,13 @@ class Caps:
     """Does this Markdown fit into one part?"""
     live: bool
     """A part can be changed after it was sent."""
+    places: bool = True
+    """The first preview of a part is the message that its final text changes. Else previews are something else (a
+    draft), or there are none, and the final text is a message of its own."""
     interval: float = 1.0
-    """Least seconds between two previews of one answer."""
+    """Least seconds between two previews of one answer; inf = none are shown."""
+    lasts: float = math.inf
+    """Seconds that a preview stays on the screen by itself: an unchanged one is shown again within them."""
     rate: Rate | None = None
     """Call limit of one chat; every call counts."""
     bot_rate: Rate | None = None
@@ -240,6 +257,27 @@ class Caps:
     typing: bool = False
     inbound: frozenset[str] = frozenset()
     """Attachment kinds that ``fetch`` can bring."""
+    files: bool = False
+    """``Show.files`` are sent as such."""
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """A row of ``check --online``: what was looked at, and what to do about it when it is not ``ok``."""
+
+    ok: bool
+    text: str
+    fix: str = ""
+
+
+class Download(msgspec.Struct, frozen=True):
+    """A file that was fetched from an address in an answer. ``name`` has an ending that goes with the content."""
+
+    data: bytes
+    name: str
+    mime: str
+
+    def __repr__(self) -> str:
+        return f"Download({len(self.data)} bytes, {self.mime})"
 
 
 class State(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -283,9 +321,17 @@ class Adapter(Protocol):
         """
         ...
 
-    async def typing(self, to: AnyEvent) -> None: ...
+    async def typing(self, to: AnyEvent) -> None:
+        """Show once that an answer is being written. The call was drawn from the budget already."""
+        ...
 
-    def fetch(self, what: Attachment) -> AsyncIterator[bytes]: ...
+    def fetch(self, what: Attachment) -> AsyncIterator[bytes]:
+        """The bytes of an attachment, in pieces. Raises TooBig, or another BridgeError when it is not there."""
+        ...
+
+    async def probe(self) -> list[Finding]:
+        """Try the account and the platform's settings (``check --online``). Takes nothing in and changes nothing."""
+        ...
 
 
 class Login(Protocol):
@@ -299,6 +345,8 @@ class Host(Protocol):
 
     http: httpx.AsyncClient
     """Goes through the bot's proxy, else the environment's."""
+    public_url: str
+    """Where the world reaches the bridge's port, without a slash at the end; empty = nowhere."""
 
     def connection(self, url: str) -> tuple[aiohttp.ClientSession, str | None]:
         """The same for an SDK with a protocol of its own: a session, and the ``proxy=`` of each request."""
@@ -327,6 +375,11 @@ class Host(Protocol):
 
         ``chat`` is empty for calls that concern no chat. Calls within ``Surface.show`` are drawn by the pump.
         """
+        ...
+
+    async def download(self, file: File, most: int) -> Download:
+        """Fetch a file of an answer, at most ``most`` bytes. Only public addresses are, and those that the operator
+        allows (DESIGN 2.4). Raises TooBig, or another BridgeError when it may not or cannot be fetched."""
         ...
 
 
@@ -366,6 +419,10 @@ class Vanished(BridgeError):
 
 class Unreachable(BridgeError):
     """The platform could not be reached: nothing was sent."""
+
+
+class TooBig(BridgeError):
+    """The file is too big."""
 
 
 class Unsure(BridgeError):

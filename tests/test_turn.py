@@ -16,7 +16,20 @@ from bridge.config import App
 from bridge.config import Bot as BotConfig
 from bridge.core import Bot, Core
 from bridge.fastgpt import Ask, Delta, Done, FastGPT, Piece
-from bridge.model import AnyEvent, Attachment, Caps, Conversation, Gone, Message, Receive, Rejected, Show, Shown, User
+from bridge.model import (
+    AnyEvent,
+    Attachment,
+    Caps,
+    Conversation,
+    Finding,
+    Gone,
+    Message,
+    Receive,
+    Rejected,
+    Show,
+    Shown,
+    User,
+)
 from bridge.pace import Budget
 from bridge.store import Job, StoreError
 from bridge.store.sqlite import SQLite
@@ -43,6 +56,9 @@ class Screen:
         raise NotImplementedError
 
     async def typing(self, to: AnyEvent) -> None:
+        raise NotImplementedError
+
+    async def probe(self) -> list[Finding]:
         raise NotImplementedError
 
     def fetch(self, what: Attachment) -> AsyncIterator[bytes]:

@@ -29,6 +29,7 @@ from bridge.model import (
     BridgeError,
     Caps,
     Fatal,
+    Finding,
     Host,
     Press,
     Rate,
@@ -98,6 +99,9 @@ class Adapter:
         if to.conversation.thread:
             action["message_thread_id"] = int(to.conversation.thread)
         await self._api.call("sendChatAction", action)
+
+    async def probe(self) -> list[Finding]:
+        return []
 
     async def fetch(self, what: Attachment) -> AsyncIterator[bytes]:
         raise BridgeError("Telegram files are not fetched yet")

@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator
 from adapters.web.screen import Screens
 from adapters.web.site import Site
 from adapters.web.visitor import Options
-from bridge.model import AnyEvent, Attachment, Caps, Host, Message, Receive, Rejected, Show, Shown, State
+from bridge.model import AnyEvent, Attachment, Caps, Finding, Host, Message, Receive, Rejected, Show, Shown, State
 
 __all__ = ["Adapter", "Options"]
 
@@ -50,6 +50,9 @@ class Adapter:
 
     async def typing(self, to: AnyEvent) -> None:
         """Not in ``caps``: the page has a status line."""
+
+    async def probe(self) -> list[Finding]:
+        return []  # there is no account
 
     def fetch(self, what: Attachment) -> AsyncIterator[bytes]:
         raise Rejected("The web page takes no files.")

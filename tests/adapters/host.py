@@ -9,7 +9,7 @@ import httpx
 from aiohttp import web
 
 from bridge.http import local
-from bridge.model import AnyEvent, Handler, State
+from bridge.model import AnyEvent, BridgeError, Download, File, Handler, State, TooBig
 from bridge.wire import Wire
 
 
@@ -23,6 +23,8 @@ class Double:
         self._wire = wire
         if wire is not None:
             self.http = wire.client()
+        self.public_url = ""
+        self.downloads: dict[str, Download] = {}
         self.app = web.Application()
         self.connected = asyncio.Event()
         self.store = store
@@ -65,3 +67,12 @@ class Double:
 
     async def spend(self, chat: str, durable: bool) -> float:
         return 0.0
+
+    async def download(self, file: File, most: int) -> Download:
+        """What a test has put into ``downloads``, by address."""
+        found = self.downloads.get(file.url)
+        if found is None:
+            raise BridgeError("it is not there")
+        if len(found.data) > most:
+            raise TooBig
+        return found
