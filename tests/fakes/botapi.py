@@ -5,8 +5,8 @@
         await api.until(lambda: any("Hello" in seen.text for seen in api.screen(7) if seen.from_bot))
 
 Rules of this file:
-- HTTP, scripted faults, call limits and webhooks; what a call does is in ``telegram.methods``, what people do and see
-  in ``telegram.users``, whose methods are the test's side of this class;
+- HTTP, scripted faults and call limits; what a call does is in ``telegram.methods``, what people do and see in
+  ``telegram.users``, ``peers`` and ``watch``, whose methods are the test's side of this class;
 - a call is counted, then met by a scripted fault, the token, the limits, and at last the method;
 - a client that hangs up does not stop its call: like the platform, it may be carried out all the same.
 
@@ -21,16 +21,16 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Literal, Self, get_args
 
-import aiohttp
 import msgspec
 from aiohttp import web
-from yarl import URL
 
-from tests.fakes.telegram.methods import METHODS, Method, get_updates
+from tests.fakes.telegram.body import parameters, request_of
+from tests.fakes.telegram.methods import FLOODED, METHODS, Method, get_updates
 from tests.fakes.telegram.params import chat_id_of
-from tests.fakes.telegram.rules import Json, Refused, bad_entities, bad_request, too_many_requests
+from tests.fakes.telegram.rules import Json, Refused, bad_entities, too_many_requests
 from tests.fakes.telegram.state import Bot, Call
 from tests.fakes.telegram.users import Users
+from tests.fakes.telegram.webhooks import post_updates
 
 Kind = Literal["429", "500", "502", "entities", "delay", "drop_before", "drop_after"]
 """What goes wrong: a refusal, an HTML page of a gateway, slowness, or a connection that ends without an answer, before
@@ -38,10 +38,6 @@ the call was carried out or after it."""
 
 JSON_HEADERS = {"Content-Type": "application/json"}
 BAD_GATEWAY = "<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>nginx</body>\r\n</html>\r\n"
-FLOODED = frozenset(
-    {"sendMessage", "editMessageText", "editMessageReplyMarkup", "sendMessageDraft", "deleteMessage", "sendChatAction"}
-)
-"""The methods that share the budget of a chat."""
 
 
 class Fault(msgspec.Struct):
@@ -65,8 +61,6 @@ class BotApi(Users):
         bodies: bool = True,
     ) -> None:
         super().__init__(*tokens, clock=clock, history=history, bodies=bodies)
-        self.webhook_retry = 0.05
-        """Seconds until an update that the webhook did not take is posted again."""
         self.control: Callable[[str, web.BaseRequest], Awaitable[web.StreamResponse]] | None = None
         """Serves ``/_control/{name}`` in the program."""
         self._faults: list[Fault] = []
@@ -84,7 +78,9 @@ class BotApi(Users):
     async def start(self, port: int = 0) -> None:
         """Listen; after a ``stop`` on the port of before, with all that was there: an outage of the platform."""
         self.closing = False
-        self._runner = web.ServerRunner(web.Server(self._serve, access_log=None), shutdown_timeout=0.2)
+        self._runner = web.ServerRunner(
+            web.Server(self._serve, request_factory=request_of, access_log=None), shutdown_timeout=0.2
+        )
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", port or self._port, backlog=2048).start()
         self._port = self._runner.addresses[0][1]
@@ -123,6 +119,13 @@ class BotApi(Users):
             raise ValueError(f"no such fault: {kind}")
         self._faults.append(Fault(method.lower(), kind, times, seconds, chat))
 
+    def unknown(self, *methods: str) -> None:
+        """The server is too old for these methods (Bot API names): 404 Not Found from now on."""
+        for method in methods:
+            if method.lower() not in METHODS:
+                raise ValueError(f"no such method: {method}")
+        self.missing.update(method.lower() for method in methods)
+
     def _fault(self, call: Call) -> Fault | None:
         for fault in self._faults:
             if fault.method in ("*", call.method.lower()) and fault.chat in (None, call.chat):
@@ -149,7 +152,7 @@ class BotApi(Users):
     async def _call(self, request: web.BaseRequest, token: str, name: str) -> web.StreamResponse:
         proper, method = METHODS.get(name.lower(), (name, None))
         try:
-            params = await _parameters(request)
+            params = await parameters(request)
         except Refused as refused:
             return _answer(refused.code, refused.body())
         call = Call(self.clock(), proper, chat_id_of(params), params if self.bodies else None)
@@ -172,7 +175,7 @@ class BotApi(Users):
             bot = self.bots.get(token)
             if bot is None or bot.revoked:
                 raise Refused(401, "Unauthorized")
-            if method is None:
+            if method is None or name.lower() in self.missing:
                 raise Refused(404, "Not Found")
             result = await self._carry_out(bot, call, method, params)
         except Refused as refused:
@@ -214,9 +217,9 @@ class BotApi(Users):
 
     def _download(self, token: str, path: str) -> web.Response:
         bot = self.bots.get(token)
-        for name, data in bot.files.values() if bot and not bot.revoked else ():
-            if name == path:
-                return web.Response(body=data, content_type="application/octet-stream")
+        for file in bot.files.values() if bot and not bot.revoked else ():
+            if file.path == path:
+                return web.Response(body=file.data, content_type="application/octet-stream")
         return _answer(404, Refused(404, "Not Found").body())
 
     # -------------------------------------------------------------- webhooks
@@ -227,33 +230,7 @@ class BotApi(Users):
         if old is not None:
             old.cancel()
         if bot.webhook is not None:
-            self._pushers[bot.token] = asyncio.create_task(self._post_updates(bot))
-
-    async def _post_updates(self, bot: Bot) -> None:
-        """Post the updates one by one, each again until the answer is 2xx: that confirms it."""
-        hook = bot.webhook
-        assert hook is not None
-        headers = {**JSON_HEADERS, **({"X-Telegram-Bot-Api-Secret-Token": hook.secret} if hook.secret else {})}
-        timeout = aiohttp.ClientTimeout(total=60)
-        async with aiohttp.ClientSession(headers=headers, timeout=timeout, trust_env=False) as session:
-            while True:
-                if not bot.updates:
-                    await bot.news(None)
-                    continue
-                update_id, update = bot.updates[0]
-                failure = ""
-                try:
-                    async with session.post(hook.url, data=bytes(update)) as response:
-                        if response.status // 100 != 2:
-                            failure = f"Wrong response from the webhook: {response.status} {response.reason}"
-                except (aiohttp.ClientError, TimeoutError) as error:
-                    failure = str(error) or "Connection timed out"
-                if failure:
-                    hook.failure, hook.failed_at = failure, int(time.time())
-                    await asyncio.sleep(self.webhook_retry)
-                else:
-                    bot.confirm(update_id + 1)
-                self.changed()
+            self._pushers[bot.token] = asyncio.create_task(post_updates(self, bot, bot.webhook))
 
 
 def _refuse(fault: Fault) -> None:
@@ -268,25 +245,6 @@ def _refuse(fault: Fault) -> None:
 
 def _answer(status: int, body: Json) -> web.Response:
     return web.Response(status=status, body=msgspec.json.encode(body), headers=JSON_HEADERS)
-
-
-async def _parameters(request: web.BaseRequest) -> Json:
-    """The parameters of a call: of the query, and of a body as JSON, form or multipart."""
-    params: Json = dict(request.query) if request.query_string else {}
-    content = request.headers.get("Content-Type", "")
-    if content.startswith("multipart/"):
-        params.update(await request.post())
-        return params
-    body = await request.read()
-    try:
-        if content.startswith("application/json"):
-            params.update(msgspec.json.decode(body, type=Json))
-        elif body:
-            # Not urllib's parse_qsl: it needs 107 µs for a Chinese text of 900 characters, yarl (in C) 8 µs.
-            params.update(URL.build(query_string=body.decode(), encoded=True).query)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise bad_request(f"can't parse the body of the request: {error}") from None
-    return params
 
 
 if __name__ == "__main__":

@@ -12,7 +12,8 @@ Rules of this file:
 - the server behaves as the fact sheet says real servers do, and was written from it alone, never from a client;
 - what is not known there (texts of newer errors) is marked where it is made up;
 - tests read plain lists (asked, calls, stopped, feedback, chats) and wait with ``until``, never with a sleep;
-- one file per noun: Script, wire forms, HTTP, Run, memory, the completions call, the helper calls, the control API.
+- one file per noun: Script, wire forms, HTTP, Run, memory, the completions call, the helper calls, the control API,
+  the object store, the parts of a question, the linked files.
 """
 
 from __future__ import annotations
@@ -25,20 +26,37 @@ import signal
 import sys
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pprint import pformat
 from types import TracebackType
 from typing import Any, Literal, get_args
+from urllib.parse import quote
 
 import msgspec
 
 from tests.fakes.fastgpt_api import helper
 from tests.fakes.fastgpt_control import control
-from tests.fakes.fastgpt_http import Connection, Request
+from tests.fakes.fastgpt_files import ObjectStore, Presign
+from tests.fakes.fastgpt_http import STORE, Connection, Request
 from tests.fakes.fastgpt_memory import Asked, Call, Chat, Feedback, Stopped
 from tests.fakes.fastgpt_oddities import ODDITIES, Oddity
+from tests.fakes.fastgpt_parts import Fetched
 from tests.fakes.fastgpt_run import Run
-from tests.fakes.fastgpt_script import Era, Fail, Gate, Quote, Reply, Script, Tool, answer_to, many_quotes, script_of
+from tests.fakes.fastgpt_script import (
+    Era,
+    Fail,
+    Gate,
+    Quote,
+    Received,
+    Reply,
+    Script,
+    Tool,
+    answer_to,
+    many_quotes,
+    names_of,
+    script_of,
+)
+from tests.fakes.fastgpt_static import STATIC, Published, static
 from tests.fakes.fastgpt_turn import completions
 
 __all__ = [
@@ -49,11 +67,13 @@ __all__ = [
     "Gate",
     "Oddity",
     "Quote",
+    "Received",
     "Reply",
     "Script",
     "Tool",
     "answer_to",
     "many_quotes",
+    "names_of",
     "serve",
 ]
 
@@ -73,7 +93,16 @@ class FakeFastGPT:
         """(requests, seconds): the frequency limit of the team; None = none."""
         self.default = Script()
         self.chat_config: dict[str, Any] = {}
-        """Laid over the chatConfig that init returns."""
+        """Laid over the chatConfig that init returns, name by name: welcomeText, fileSelectConfig, variables,
+        questionGuide. Without a fileSelectConfig no file may be uploaded."""
+        self.presign: Presign | None = None
+        """How files are uploaded; None = by PUT in E26, and no such call in the other eras."""
+        self.store = ObjectStore(lambda: self.url)
+        self.fetches = False
+        """Read the addresses of the files in a question, as an app that reads files does."""
+        self.fetched: list[Fetched] = []
+        self.published: dict[str, Published] = {}
+        """What ``publish`` has put under /static/, by name."""
         self.suggestions = ["第一问?", "第二问?", "第三问?"]
         self.asked: list[Asked] = []
         self.calls: list[Call] = []
@@ -91,6 +120,7 @@ class FakeFastGPT:
         self._connections: set[Connection] = set()
         self._server: asyncio.Server | None = None
         self._absence: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
 
     # -------------------------------------------------------------- life
 
@@ -120,6 +150,8 @@ class FakeFastGPT:
             self._server = None
         for connection in list(self._connections):
             connection.end("reset")
+        for task in self._tasks:
+            task.cancel()
         for run in list(self.runs):
             run.kill()
         await asyncio.sleep(0)  # the transports tell of their end in the next turn of the loop
@@ -154,6 +186,23 @@ class FakeFastGPT:
         """Answer every question that contains ``substring`` so; the newest rule is asked first."""
         self._rules.insert(0, (substring, script))
 
+    def publish(
+        self,
+        name: str,
+        data: bytes,
+        *,
+        content_type: str | None = "application/octet-stream",
+        status: int = 200,
+        redirect: str | None = None,
+        chunked: bool = False,
+        length: int | None = None,
+        endless: bool = False,
+        hold: asyncio.Event | None = None,
+    ) -> str:
+        """Put a file under /static/ for an answer to link to, and return its URL; the arguments are Published's."""
+        self.published[name] = Published(data, content_type, status, redirect, chunked, length, endless, hold)
+        return f"{self.url}{STATIC}{quote(name)}"
+
     def choose(self, question: str) -> Script:
         if self._queue:
             return self._queue.popleft()
@@ -165,6 +214,10 @@ class FakeFastGPT:
     def running(self) -> int:
         """Runs in progress, those without a client included."""
         return len(self.runs)
+
+    def called(self, path: str) -> int:
+        """How often a path other than the completions was called, e.g. ``/api/core/chat/init``."""
+        return sum(call.path == path for call in self.calls)
 
     async def until(self, predicate: Callable[[], object], timeout: float = 10.0) -> None:
         """Return as soon as ``predicate()`` is true; it is asked again whenever something happens here.
@@ -203,12 +256,24 @@ class FakeFastGPT:
             "stopped": self.stopped,
             "feedback": self.feedback,
             "chats": {chat_id: [(item.obj, item.text) for item in chat.items] for chat_id, chat in self.chats.items()},
+            "objects": list(self.store.objects),
             "running": self.running,
             "queued scripts": len(self._queue),
         }
         return pformat(state, width=120, sort_dicts=False)
 
     # -------------------------------------------------------------- for the handlers
+
+    @property
+    def presigns(self) -> Presign | None:
+        """How files are uploaded to this server; None = not at all."""
+        return self.presign or ("put" if self.era == "e26" else None)
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Let work go on beside the handlers; it ends with the server."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def kind_of_key(self, request: Request, body: dict[str, Any]) -> Literal["app", "account", "wrong"]:
         """Whose key it is. ``<key>-<appId>`` stands for the key with an appId in the body."""
@@ -248,6 +313,12 @@ class FakeFastGPT:
         openai = self.era == "openai"
         if request.path.startswith("/_control/"):
             control(self, request, connection)
+        elif request.path.startswith(STORE):
+            self.store.handle(request, connection)
+            self.changed()
+        elif request.path.startswith(STATIC):
+            static(self, request, connection)
+            self.changed()
         elif request.method == "POST" and (
             request.path in COMPLETIONS or (openai and request.path == "/v1/chat/completions")
         ):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from tests.fakes.fastgpt_files import FILE_CALLS
 from tests.fakes.fastgpt_http import Connection, Request
 from tests.fakes.fastgpt_memory import Call, Chat, Feedback, Item, Stopped
 from tests.fakes.fastgpt_script import JSON_TYPE
@@ -59,6 +60,8 @@ def _handler(fake: FakeFastGPT, request: Request) -> Handler | None:
     if fake.era == "openai":
         return None
     key = f"{request.method} {request.path}"
+    if fake.presigns is not None and key in FILE_CALLS:
+        return FILE_CALLS[key]
     if fake.era in NEW:
         return _MOVED.get(key) or _ALWAYS.get(key)
     return _ALWAYS.get(key)

@@ -3,10 +3,11 @@
     POST /_control/next      {"script": {…}} or {"oddity": "old"}     a Script for the next request
     POST /_control/when      {"substring": "…", "script": {…}}
     POST /_control/default   {"script": {…}}
-    POST /_control/set       {"era": "e24", "limit": [30, 60], "chat_config": {…}, "suggestions": […]}
+    POST /_control/set       {"era": "e24", "limit": [30, 60], "chat_config": {…}, "suggestions": […],
+                              "presign": "form", "fetches": true}
     POST /_control/open      {}                                       open every gate ("gate": 3 in a script makes one)
     POST /_control/down      {"seconds": 2}                           refuse connections for so long
-    POST /_control/clear     {}                                       forget what was asked, and the chats
+    POST /_control/clear     {}                                       forget what was asked, chats and files
     GET  /_control/state                                              asked, calls, stopped, feedback, running, cpu
 
 Rules of this file:
@@ -59,7 +60,7 @@ def _act(fake: FakeFastGPT, action: str, sent: dict[str, Any]) -> dict[str, Any]
             fake.default = _script(fake, sent)
         case "POST set":
             for name in sent:
-                if name not in ("era", "limit", "chat_config", "suggestions"):
+                if name not in ("era", "limit", "chat_config", "suggestions", "presign", "fetches"):
                     raise KeyError(name)
                 setattr(fake, name, tuple(sent[name]) if name == "limit" and sent[name] else sent[name])
         case "POST open":
@@ -69,8 +70,9 @@ def _act(fake: FakeFastGPT, action: str, sent: dict[str, Any]) -> dict[str, Any]
         case "POST down":
             float(sent["seconds"])
         case "POST clear":
-            for records in (fake.asked, fake.calls, fake.stopped, fake.feedback, fake.chats):
+            for records in (fake.asked, fake.calls, fake.stopped, fake.feedback, fake.chats, fake.fetched):
                 records.clear()
+            fake.store.objects.clear()
         case "GET state":
             return {
                 "asked": fake.asked,

@@ -20,6 +20,9 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 LIMIT = 20 * 1024 * 1024
 """Largest body of a request, as in the config of the real handlers."""
+STORE = "/s3/"
+STORE_LIMIT = 100 * 1024 * 1024
+"""The same under /s3/: the object store is a server of its own."""
 
 End = Literal["eof", "close", "reset"]
 """How a body ends: in order, by closing the connection without the last chunk, by a TCP reset."""
@@ -44,6 +47,14 @@ class Connection(asyncio.Protocol):
         self._busy = False
         self._transport: asyncio.Transport | None = None
         self.on_lost: Callable[[], None] | None = None
+        self.on_room: Callable[[], None] | None = None
+        """Called when a client that was slow to read has caught up."""
+        self.full = False
+        """More was sent than the client reads; it may wait."""
+
+    @property
+    def gone(self) -> bool:
+        return self._transport is None or self._transport.is_closing()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -56,6 +67,14 @@ class Connection(asyncio.Protocol):
         if self.on_lost is not None:
             self.on_lost()
 
+    def pause_writing(self) -> None:
+        self.full = True
+
+    def resume_writing(self) -> None:
+        self.full = False
+        if self.on_room is not None:
+            self.on_room()
+
     def data_received(self, data: bytes) -> None:
         self._buffer += data
         if not self._busy:
@@ -67,10 +86,11 @@ class Connection(asyncio.Protocol):
             return
         first, *lines = self._buffer[:end].decode("latin-1").split("\r\n")
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-        size = int(headers.get("content-length", "0"))
-        if "transfer-encoding" in headers or size > LIMIT:
+        method, target, _ = first.split(" ", 2)
+        size, limit = int(headers.get("content-length", "0")), STORE_LIMIT if target.startswith(STORE) else LIMIT
+        if "transfer-encoding" in headers or size > limit:
             self._busy = True
-            self.send(_head(413 if size > LIMIT else 411, None, {"Content-Length": "0", "Connection": "close"}))
+            self.head(413 if size > limit else 411, None, {"Content-Length": "0", "Connection": "close"})
             self.end("close")
             return
         start = end + 4
@@ -79,7 +99,6 @@ class Connection(asyncio.Protocol):
         body = bytes(self._buffer[start : start + size])
         del self._buffer[: start + size]
         self._busy = True
-        method, target, _ = first.split(" ", 2)
         url = urlsplit(target)
         query = dict(parse_qsl(url.query, keep_blank_values=True))
         self._handler(Request(method, unquote(url.path), query, headers, body), self)
@@ -88,6 +107,10 @@ class Connection(asyncio.Protocol):
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(data)
 
+    def head(self, status: int, content_type: str | None, headers: Mapping[str, str]) -> None:
+        """Send a status line and headers alone; what follows is the caller's."""
+        self.send(_head(status, content_type, headers))
+
     def reply(self, status: int, body: bytes, content_type: str | None, headers: Mapping[str, str]) -> None:
         """A whole answer with its Content-Length."""
         self.send(_head(status, content_type, {**headers, "Content-Length": str(len(body))}) + body)
@@ -95,12 +118,12 @@ class Connection(asyncio.Protocol):
 
     def stream(self, status: int, content_type: str | None, headers: Mapping[str, str], piece: int) -> Body:
         """Send the head of a chunked answer; see Body."""
-        self.send(_head(status, content_type, {**headers, "Transfer-Encoding": "chunked"}))
+        self.head(status, content_type, {**headers, "Transfer-Encoding": "chunked"})
         return Body(self, piece)
 
     def end(self, how: End) -> None:
         """The answer is over: from here on, a lost connection is nobody's business."""
-        self.on_lost = None
+        self.on_lost = self.on_room = None
         transport = self._transport
         if transport is None:
             return

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from tests.fakes.fastgpt_run import Run
-from tests.fakes.fastgpt_script import Era, Script
+from tests.fakes.fastgpt_script import Era, Received, Script
 from tests.fakes.fastgpt_wire import NEW, Turn, content_values, node_results, spoken
 
 
@@ -73,9 +73,14 @@ class Asked:
     headers: dict[str, str]
     """Names in lower case, without the Authorization."""
     body: dict[str, Any]
+    parts: list[dict[str, Any]] = field(default_factory=list)
+    """The content of the last message, without the parts that the server drops."""
     question: str = ""
+    """Its text parts, joined."""
     files: list[dict[str, Any]] = field(default_factory=list)
     """image_url and file_url parts of the question."""
+    received: list[Received] = field(default_factory=list)
+    """What the server knows of these files."""
     chat_id: str = ""
     item_id: str = ""
     variables: dict[str, Any] = field(default_factory=dict)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import cached_property
 from typing import Literal, Protocol
 
 from tests.fakes.fastgpt_http import Body, Connection, End
@@ -43,12 +44,15 @@ class Whole:
 
 
 class Run:
-    """``ended`` is called once, when the workflow is over; ``moved`` whenever tokens left."""
+    """``ended`` is called once, when the workflow is over; ``moved`` whenever tokens left.
+
+    ``encode`` makes the frames when the run begins, and no sooner: they may name what was read before.
+    """
 
     def __init__(
         self,
         script: Script,
-        frames: Frames,
+        encode: Callable[[], Frames],
         open_sink: Callable[[], Body | Whole],
         *,
         outlives_client: bool,
@@ -62,7 +66,7 @@ class Run:
         """Empty while it runs; ``dropped``: the client went away and the era ends the run then."""
         self.wire_cut = False
         """The script has cut the connection."""
-        self._frames = frames
+        self._encode = encode
         self._open_sink = open_sink
         self._outlives = outlives_client
         self._moved, self._ended = moved, ended
@@ -73,7 +77,14 @@ class Run:
         self._timer: asyncio.TimerHandle | None = None
         self._beat: asyncio.TimerHandle | None = None
 
+    @cached_property
+    def _frames(self) -> Frames:
+        return self._encode()
+
     def start(self) -> None:
+        """Begin, unless it has been stopped before."""
+        if self.outcome:
+            return
         if self.script.delay:
             self._timer = self._loop.call_later(self.script.delay, self._begin)
         else:

@@ -11,7 +11,7 @@ Rules of this file:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -127,8 +127,23 @@ class Gate:
             self._held.remove(go_on)
 
 
+class Received(msgspec.Struct, frozen=True):
+    """A file of a question. ``type``: its MIME type, or the type of the part while nobody has read it."""
+
+    name: str
+    type: str
+    size: int | None = None
+    """Bytes; None = not read."""
+
+
+def names_of(files: Sequence[Received]) -> str:
+    """The text of an answer that names the files that arrived, a line for each."""
+    rows = [f"{f.name} ({f.type}, {'not read' if f.size is None else f'{f.size} bytes'})" for f in files]
+    return "\n".join(rows) or "no files"
+
+
 class Script(msgspec.Struct, frozen=True, kw_only=True):
-    """One answer. With neither ``tokens`` nor ``text`` it is derived from the question, see ``answer_to``."""
+    """One answer. With neither ``tokens`` nor ``text`` it is derived from the question, see ``names``."""
 
     era: Era | None = None
     """Speak this wire form whatever the server's is."""
@@ -137,6 +152,8 @@ class Script(msgspec.Struct, frozen=True, kw_only=True):
     text: str | None = None
     """Cut into tokens of ``piece`` characters; ``""`` is an empty answer."""
     piece: int = 4
+    names: Literal["question", "files"] = "question"
+    """What the derived answer names: the question (``answer_to``) or the files that came with it (``names_of``)."""
     length: int = 0
     """Prolong the derived answer to so many tokens (benchmarks)."""
     thinking: tuple[str, ...] = ()
@@ -196,18 +213,18 @@ class Script(msgspec.Struct, frozen=True, kw_only=True):
     fail: Fail | None = None
     instead: Reply | None = None
 
-    def words(self, question: str) -> tuple[str, ...]:
+    def words(self, question: str, files: Sequence[Received] = ()) -> tuple[str, ...]:
         """The text as tokens, thinking excluded."""
         if self.tokens:
             return self.tokens
         if self.text is not None:
             return cut(self.text, self.piece)
-        tokens = cut(answer_to(question), self.piece)
+        tokens = cut(names_of(files) if self.names == "files" else answer_to(question), self.piece)
         return tokens + tuple(f" {n}" for n in range(len(tokens), self.length))
 
-    def says(self, question: str) -> str:
+    def says(self, question: str, files: Sequence[Received] = ()) -> str:
         """The text that the user must end up seeing when nothing goes wrong."""
-        return self.fast + "".join(self.words(question))
+        return self.fast + "".join(self.words(question, files))
 
 
 def script_of(value: object) -> Script:

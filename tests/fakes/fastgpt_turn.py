@@ -3,6 +3,8 @@
 Rules of this file:
 - the order of the checks is the servers': input, key, frequency, messages, generation lock, id conflict, and only then
   is a Script taken;
+- files are read (fastgpt_parts) under the generation lock, before the first byte leaves; a key that is not of this
+  chat ends the run with an error event;
 - a refusal is ``event: error`` with HTTP 200 and without a Content-Type when stream=true was asked, else HTTP 500
   with the envelope; refusals before the handler (input, frequency) are always the envelope;
 - FastGPT's memory lives in Chat, the wire forms in fastgpt_wire, the clock in Run.
@@ -19,10 +21,12 @@ import msgspec
 
 from tests.fakes.fastgpt_http import Body, Connection, Request
 from tests.fakes.fastgpt_memory import Asked, Chat, Record
+from tests.fakes.fastgpt_parts import FILES, Reader, fault, openai_fault, taken, text_of
 from tests.fakes.fastgpt_run import Run, Whole
-from tests.fakes.fastgpt_script import JSON_TYPE, Era, Script
+from tests.fakes.fastgpt_script import JSON_TYPE, Era, Fail, Script
 from tests.fakes.fastgpt_wire import (
     NEW,
+    Frames,
     Turn,
     completion,
     envelope,
@@ -118,6 +122,8 @@ def _admit_openai(fake: FakeFastGPT, request: Request, body: dict[str, Any]) -> 
         raise OpenAIRefused(400, "you must provide a model parameter")
     if not body.get("messages"):
         raise OpenAIRefused(400, "[] is too short - 'messages'")
+    if wrong := openai_fault(body["messages"]):
+        raise OpenAIRefused(400, wrong)
 
 
 def _admit(fake: FakeFastGPT, era: Era, request: Request, body: dict[str, Any]) -> None:
@@ -127,6 +133,8 @@ def _admit(fake: FakeFastGPT, era: Era, request: Request, body: dict[str, Any]) 
         for name in ("chatId", "customUid"):
             if not isinstance(body.get(name, ""), str) or len(body.get(name, "")) > 1024:
                 raise Refused(500, "error", f"{name}: Invalid input", before_handler=True)
+        if wrong := fault(body.get("messages") or ()):
+            raise Refused(500, "error", wrong, before_handler=True)
     kind = fake.kind_of_key(request, body)
     if kind == "account" and not (era in NEW and body.get("appId") == fake.app_id):
         fail("Key is error. You need to use the app key rather than the account key.")
@@ -147,21 +155,16 @@ def _understand(asked: Asked, era: Era) -> None:
     messages = asked.body.get("messages") or []
     if not messages:
         fail("messages is empty")
-    content = messages[-1].get("content") or ""
-    parts = [{"type": "text", "text": content}] if isinstance(content, str) else content
-    asked.question = _text(content)
-    asked.files = [part for part in parts if part.get("type") in ("image_url", "file_url")]
+    if era != "openai" and (wrong := fault(messages)):
+        fail(wrong)
+    asked.parts = taken(messages[-1].get("content") or "", everything=era == "openai")
+    asked.question = text_of(asked.parts)
+    asked.files = [part for part in asked.parts if part["type"] in FILES]
     if not asked.question and not asked.files and era != "openai":
         fail("User question is empty")
     ordered = sorted(messages[:-1], key=lambda message: message.get("role") != "system")
-    asked.prompt = [(message.get("role", ""), _text(message.get("content") or "")) for message in ordered]
+    asked.prompt = [(message.get("role", ""), text_of(message.get("content"))) for message in ordered]
     asked.prompt.append(("user", asked.question))
-
-
-def _text(content: str | list[dict[str, Any]]) -> str:
-    if isinstance(content, str):
-        return content
-    return "".join(part.get("text", "") for part in content if part.get("type") == "text")
 
 
 # ------------------------------------------------------------------ what is remembered
@@ -211,6 +214,9 @@ def _start(fake: FakeFastGPT, era: Era, asked: Asked, chat: Chat | None, connect
     if asked.answers == "userSelect" and record is not None and asked.question not in record.options:
         # every branch of the workflow is skipped
         script = msgspec.structs.replace(script, tokens=(), text="", fast="", thinking=(), interactive=None)
+    reader = Reader(asked.files, asked.received, fake.fetched)
+    if error := reader.look(fake.store, fake.app_id, asked.chat_id):
+        script = msgspec.structs.replace(script, fail=Fail(after=0, payload=error))
     spoke = script.era or era
     body = asked.body
     turn = Turn(
@@ -221,6 +227,7 @@ def _start(fake: FakeFastGPT, era: Era, asked: Asked, chat: Chat | None, connect
         keep_cites=body.get("retainDatasetCite") is True,
         first=chat is not None and not chat.title,
         value_id="value-1",
+        files=asked.received,
     )
     detail = body.get("detail") is True
     if chat is not None:
@@ -258,14 +265,23 @@ def _start(fake: FakeFastGPT, era: Era, asked: Asked, chat: Chat | None, connect
         run.hang_up()
         fake.changed()
 
-    run = Run(
-        script, frames(script, spoke, detail, turn), open_sink, outlives_client=era in NEW, moved=moved, ended=ended
-    )
+    def encode() -> Frames:
+        return frames(script, spoke, detail, turn)
+
+    async def read_first() -> None:
+        await reader.fetch()
+        run.start()
+        fake.changed()
+
+    run = Run(script, encode, open_sink, outlives_client=era in NEW, moved=moved, ended=ended)
     fake.runs.add(run)
     if chat is not None and chat.chat_id != UNRECORDED:
         chat.run = run
     connection.on_lost = lost
-    run.start()
+    if fake.fetches and reader.addresses():
+        fake.spawn(read_first())
+    else:
+        run.start()
 
 
 def _instead(fake: FakeFastGPT, asked: Asked, script: Script, connection: Connection) -> None:

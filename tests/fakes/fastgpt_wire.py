@@ -12,12 +12,13 @@ Rules of this file:
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
-from tests.fakes.fastgpt_script import Era, Part, Quote, Script, cut
+from tests.fakes.fastgpt_script import Era, Part, Quote, Received, Script, cut
 
 _json = msgspec.json.encode
 NEW: tuple[Era, ...] = ("e26", "v2")
@@ -55,6 +56,7 @@ class Turn:
     """The first turn of its chat: eras that have titles send one."""
     value_id: str = ""
     """responseValueId of E26."""
+    files: Sequence[Received] = ()
 
 
 class Dialect:
@@ -147,7 +149,7 @@ def frames(script: Script, era: Era, detail: bool, turn: Turn) -> Frames:
 
 def spoken(script: Script, era: Era, turn: Turn) -> tuple[str, ...]:
     """The tokens after the server has taken the citation marks out, where it does."""
-    words = script.words(turn.question)
+    words = script.words(turn.question, turn.files)
     if turn.keep_cites or script.leaks or era in ("e23", "openai"):
         return words
     whole = "".join(words)

@@ -12,43 +12,12 @@ import pytest
 from aiohttp import web
 from telegram import Bot, BotCommand, InlineKeyboardButton, InlineKeyboardMarkup, Message, MessageEntity, Update
 from telegram.error import BadRequest, Conflict, EndPointNotFound, Forbidden, InvalidToken, NetworkError, RetryAfter
-from telegram.request import HTTPXRequest
 
 from tests.fakes.botapi import BotApi
+from tests.fakes.telegram.client import Client, Clock, library_bot
 from tests.fakes.telegram.rules import Json, Limit
 
 GROUP = -100123
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-class Client:
-    """Plain calls of the Bot API, with JSON bodies."""
-
-    def __init__(self, api: BotApi, session: aiohttp.ClientSession) -> None:
-        self.api, self.session = api, session
-
-    async def call(self, method: str, **params: Any) -> Json:
-        """The answer to a call; with ``status`` in it."""
-        async with self.session.post(f"{self.api.url}/bot{self.api.token}/{method}", json=params) as response:
-            return {"status": response.status, **await response.json()}
-
-    async def ok(self, method: str, **params: Any) -> Any:
-        answer = await self.call(method, **params)
-        assert answer["ok"] is True and answer["status"] == 200, answer
-        return answer["result"]
-
-    async def refused(self, method: str, **params: Any) -> str:
-        """``"400 reason"`` of a refused call."""
-        answer = await self.call(method, **params)
-        assert answer["ok"] is False and answer["status"] == answer["error_code"], answer
-        return f"{answer['status']} {answer['description']}"
 
 
 @pytest.fixture
@@ -71,15 +40,7 @@ async def client(api: BotApi) -> AsyncIterator[Client]:
 @pytest.fixture
 async def ptb(api: BotApi, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Bot]:
     monkeypatch.setenv("PTB_TIMEDELTA", "true")
-    direct = HTTPXRequest(httpx_kwargs={"trust_env": False})
-    polls = HTTPXRequest(httpx_kwargs={"trust_env": False})
-    async with Bot(
-        api.token,
-        base_url=f"{api.url}/bot",
-        base_file_url=f"{api.url}/file/bot",
-        request=direct,
-        get_updates_request=polls,
-    ) as bot:
+    async with library_bot(api) as bot:
         yield bot
 
 
@@ -565,7 +526,25 @@ async def test_the_program_is_driven_over_http() -> None:
             assert await control("wait_calls", method="sendMessage", count=2) == 2
             assert [call["status"] for call in await control("history", last=2)] == [200, 429]
             assert "chat 7" in (await control("wait_text", chat=7, text="never", timeout=0))["error"]
-            for name, arguments in (("shout", {}), ("say", {"texts": "x"}), ("limit", {"private": {}})):
+            photo = {"type": "photo", "data": "/9j/", "unknown": "is ignored"}
+            assert (await control("send", item=photo, chat=7, caption="this"))["caption"] == "this"
+            assert (await control("screen", chat=7))[-1]["data"] == "/9j/"  # bytes are base64 both ways
+            file_id = await control("file", data="cGl4ZWxz", path="p/x.bin")
+            async with session.get("/file/bot42:test/p/x.bin") as response:
+                assert (file_id, await response.read()) == ("file4", b"pixels")
+            assert (await control("open", chat=-5, type="group"))["type"] == "group"
+            new = await control("migrate", chat=-5)
+            assert (await control("screen", chat=new))[0]["from_bot"] is False
+            await control("unknown", methods=["sendMessage"])
+            async with session.post("/bot42:test/sendMessage", json={"chat_id": 7, "text": "more"}) as response:
+                assert response.status == 404
+            for name, arguments in (
+                ("send", {"item": {"type": "moon"}}),
+                ("file", {"data": "?"}),
+                ("shout", {}),
+                ("say", {"texts": "x"}),
+                ("limit", {"private": {}}),
+            ):
                 assert "Error" in (await control(name, **arguments))["error"]
     finally:
         program.send_signal(signal.SIGTERM)

@@ -9,9 +9,21 @@ from __future__ import annotations
 
 import time
 
-from tests.fakes.telegram.params import flag, is_general, message_of, number, open_chat, structure, text_of, topic_of
-from tests.fakes.telegram.rules import CHAT_ACTIONS, MAX_TEXT, REACTIONS, Json, bad_request, keyboard, utf16
-from tests.fakes.telegram.state import Bot, CallbackAnswer, Draft, State, Stored, quoted
+from tests.fakes.telegram.chat import Chat, Draft, Stored
+from tests.fakes.telegram.params import (
+    caption_of,
+    flag,
+    frame_of,
+    is_general,
+    message_of,
+    number,
+    open_chat,
+    structure,
+    text_of,
+    topic_of,
+)
+from tests.fakes.telegram.rules import CHAT_ACTIONS, MAX_TEXT, REACTIONS, Json, Refused, bad_request, keyboard, utf16
+from tests.fakes.telegram.state import Bot, CallbackAnswer, State
 
 TYPING_SECONDS = 5.0
 DRAFT_SECONDS = 30.0
@@ -28,42 +40,18 @@ def send_message(state: State, bot: Bot, p: Json) -> Json:
         raise bad_request("message text is empty")
     if utf16(text) > MAX_TEXT:
         raise bad_request("message is too long")
-    thread = topic_of(chat, p)
-    markup = keyboard(structure(p, "reply_markup"))
-    reply = structure(p, "reply_parameters") or {}
-    target = number(reply, "message_id") or number(p, "reply_to_message_id")
-    replied = chat.messages.get(target)
-    lenient = flag(reply, "allow_sending_without_reply") or flag(p, "allow_sending_without_reply")
-    if target and replied is None and not lenient:
-        raise bad_request("message to be replied not found")
+    return show(bot, chat, frame_of(chat, p), {"text": text, "entities": entities} if entities else {"text": text})
 
-    body: Json = {
-        "message_id": chat.new_message_id(),
-        "from": bot.user,
-        "chat": chat.info,
-        "date": int(time.time()),
-        "text": text,
-    }
-    if entities:
-        body["entities"] = entities
-    if markup:
-        body["reply_markup"] = markup
-    if replied:
-        body["reply_to_message"] = quoted(replied.body)
-        thread = thread or replied.body.get("message_thread_id", 0)
-    if thread:
-        body |= {"message_thread_id": thread, "is_topic_message": True}
+
+def show(bot: Bot, chat: Chat, frame: Json, content: Json) -> Json:
+    """A real message of the bot: it takes the drafts and the bot's activity off the screen."""
+    author: Json = {"sender_chat": chat.info} if chat.kind == "channel" else {"from": bot.user}
+    head: Json = {"message_id": chat.new_message_id(), **author, "chat": chat.info, "date": int(time.time())}
+    body = {**head, **frame, **content}
     chat.store(body, from_bot=True)
-    chat.typing.pop(thread, None)
-    chat.drafts.clear()  # any real message takes the drafts off the screen
+    chat.typing.pop(body["message_thread_id"] if "is_topic_message" in body else 0, None)
+    chat.drafts.clear()
     return body
-
-
-def _editable(bot: Bot, p: Json) -> Stored:
-    stored = message_of(open_chat(bot, p), p, "edit")
-    if not stored.from_bot:
-        raise bad_request("message can't be edited")
-    return stored
 
 
 def edit_message_text(state: State, bot: Bot, p: Json) -> Json:
@@ -73,23 +61,41 @@ def edit_message_text(state: State, bot: Bot, p: Json) -> Json:
         raise bad_request("message text is empty")
     if utf16(text) > MAX_TEXT:
         raise bad_request("MESSAGE_TOO_LONG")
-    return _change(stored, text, entities, keyboard(structure(p, "reply_markup"), edit=True))
+    if "text" not in stored.body:
+        raise bad_request("there is no text in the message to edit")
+    return _change(stored, {"text": text, "entities": entities, "reply_markup": _new_keyboard(p)})
+
+
+def edit_message_caption(state: State, bot: Bot, p: Json) -> Json:
+    stored = _editable(bot, p)
+    if "text" in stored.body:
+        raise bad_request("there is no caption in the message to edit")
+    absent: Json = {"caption": None, "caption_entities": None}
+    return _change(stored, {**absent, **caption_of(p), "reply_markup": _new_keyboard(p)})
 
 
 def edit_message_reply_markup(state: State, bot: Bot, p: Json) -> Json:
-    stored = _editable(bot, p)
-    markup = keyboard(structure(p, "reply_markup"), edit=True)
-    return _change(stored, stored.body["text"], stored.body.get("entities", []), markup)
+    return _change(_editable(bot, p), {"reply_markup": _new_keyboard(p)})
 
 
-def _change(stored: Stored, text: str, entities: list[Json], markup: Json | None) -> Json:
+def _editable(bot: Bot, p: Json) -> Stored:
+    stored = message_of(open_chat(bot, p), p, "edit")
+    if not stored.from_bot:
+        raise bad_request("message can't be edited")
+    return stored
+
+
+def _new_keyboard(p: Json) -> Json | None:
+    return keyboard(structure(p, "reply_markup"), edit=True)
+
+
+def _change(stored: Stored, fields: Json) -> Json:
     """An edit: what is not sent again, is gone."""
     body = stored.body
-    if (text, entities, markup) == (body["text"], body.get("entities", []), body.get("reply_markup")):
+    if all((body.get(name) or None) == (value or None) for name, value in fields.items()):
         raise bad_request(NOT_MODIFIED)
-    body["text"] = text
     body["edit_date"] = int(time.time())
-    for name, value in (("entities", entities), ("reply_markup", markup)):
+    for name, value in fields.items():
         if value:
             body[name] = value
         else:
@@ -101,26 +107,30 @@ def _change(stored: Stored, text: str, entities: list[Json], markup: Json | None
 def delete_message(state: State, bot: Bot, p: Json) -> bool:
     chat = open_chat(bot, p)
     stored = message_of(chat, p, "delete")
-    if not stored.from_bot and chat.info["type"] != "private":
+    if not stored.from_bot and chat.kind != "private":
         raise bad_request("message can't be deleted")
     del chat.messages[stored.body["message_id"]]
     return True
 
 
 def send_message_draft(state: State, bot: Bot, p: Json) -> bool:
+    if state.version < (9, 3):
+        raise Refused(404, "Not Found")
     chat = open_chat(bot, p)
-    if chat.info["type"] != "private":
+    if chat.kind != "private":
         raise bad_request("TEXTDRAFT_PEER_INVALID")
     draft_id = number(p, "draft_id")
     if not draft_id:
         raise bad_request("RANDOM_ID_INVALID")
     text, entities = text_of(p)
+    if not text and state.version < (10, 0):
+        raise bad_request("message text is empty")
     if utf16(text) > MAX_TEXT:
         raise bad_request("MESSAGE_TOO_LONG")
     thread = topic_of(chat, p)
-    stop, keep = flag(p, "can_stop"), flag(p, "keep_on_stop")
+    stop = flag(p, "can_stop") and state.version >= (10, 3)
     until = state.clock() + DRAFT_SECONDS
-    chat.drafts[thread] = Draft(draft_id, text, entities, thread or None, stop, keep, until)
+    chat.drafts[thread] = Draft(draft_id, text, entities, thread or None, stop, flag(p, "keep_on_stop"), until)
     return True
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from tests.fakes.telegram import messages
+from tests.fakes.telegram import media, messages
 from tests.fakes.telegram.params import flag, known_chat, number, structure
 from tests.fakes.telegram.rules import Json, Refused, bad_request
 from tests.fakes.telegram.state import Bot, State, Webhook
@@ -60,8 +60,11 @@ def _set_webhook(state: State, bot: Bot, p: Json) -> bool:
         raise bad_request("bad webhook: invalid URL specified")
     if secret and not re.fullmatch(r"[A-Za-z0-9_-]{1,256}", secret):
         raise bad_request("secret token contains unallowed characters")
+    connections = number(p, "max_connections", 40)
+    if not 1 <= connections <= 100:
+        raise bad_request("invalid number of webhook connections specified")
     _allow(bot, p)
-    return _hook(bot, p, Webhook(url, secret) if url else None)
+    return _hook(bot, p, Webhook(url, secret, connections) if url else None)
 
 
 def _delete_webhook(state: State, bot: Bot, p: Json) -> bool:
@@ -83,6 +86,8 @@ def _get_webhook_info(state: State, bot: Bot, p: Json) -> Json:
         "has_custom_certificate": False,
         "pending_update_count": len(bot.updates),
     }
+    if bot.webhook:
+        info["max_connections"] = bot.webhook.max_connections
     if bot.webhook and bot.webhook.failed_at:
         info |= {"last_error_date": bot.webhook.failed_at, "last_error_message": bot.webhook.failure}
     if bot.allowed:
@@ -139,10 +144,12 @@ def _get_file(state: State, bot: Bot, p: Json) -> Json:
     file_id = str(p.get("file_id"))
     if file_id not in bot.files:
         raise bad_request("wrong file_id or the file is temporarily unavailable")
-    path, data = bot.files[file_id]
-    if len(data) > MAX_DOWNLOAD:
+    file = bot.files[file_id]
+    if len(file.data) > MAX_DOWNLOAD:
         raise bad_request("file is too big")
-    return {"file_id": file_id, "file_unique_id": f"u{file_id}", "file_size": len(data), "file_path": path}
+    about = bot.files.about(file_id)
+    named = ("file_id", "file_unique_id", "file_size")
+    return {**{name: about[name] for name in named}, "file_path": file.path}
 
 
 Method = Callable[[State, Bot, Json], Any]
@@ -154,7 +161,14 @@ _ALL: dict[str, Method] = {
     "deleteWebhook": _delete_webhook,
     "getWebhookInfo": _get_webhook_info,
     "sendMessage": messages.send_message,
+    "sendPhoto": media.send_photo,
+    "sendDocument": media.send_document,
+    "sendVideo": media.send_video,
+    "sendAudio": media.send_audio,
+    "sendVoice": media.send_voice,
+    "sendAnimation": media.send_animation,
     "editMessageText": messages.edit_message_text,
+    "editMessageCaption": messages.edit_message_caption,
     "editMessageReplyMarkup": messages.edit_message_reply_markup,
     "deleteMessage": messages.delete_message,
     "sendMessageDraft": messages.send_message_draft,
@@ -168,3 +182,21 @@ _ALL: dict[str, Method] = {
 }
 METHODS: dict[str, tuple[str, Method]] = {name.lower(): (name, method) for name, method in _ALL.items()}
 """Method name in lower case (the Bot API does not mind case) -> its proper name and the function."""
+FLOODED = frozenset(
+    {
+        "sendMessage",
+        "sendPhoto",
+        "sendDocument",
+        "sendVideo",
+        "sendAudio",
+        "sendVoice",
+        "sendAnimation",
+        "editMessageText",
+        "editMessageCaption",
+        "editMessageReplyMarkup",
+        "sendMessageDraft",
+        "deleteMessage",
+        "sendChatAction",
+    }
+)
+"""The methods that share the budget of a chat."""

@@ -3,11 +3,12 @@
 Rules of this file:
 - the first line printed is the address; the program ends on SIGTERM or after its lifetime, whatever happens;
 - ``POST /_control/{name}`` calls the method of that name on ``BotApi`` with the JSON object of the body as arguments,
-  and answers with its result as JSON; a caller's mistake is 400 ``{"error"}``, a wait in vain 408 with the screens.
+  and answers with its result as JSON; a caller's mistake is 400 ``{"error"}``, a wait in vain 408 with the screens;
+- bytes are base64 both ways; a ``Limit`` is an object, an item too (``{"type": "photo", "data": "…"}``).
 
-Beside these names: ``limit`` (each limit as an object), ``counts``, ``history`` (``last``), ``wait_text`` (``chat``,
-``text``, ``timeout``: until a message of the bot contains it; the screen) and ``wait_calls`` (``method``, ``count``,
-``timeout``).
+Beside these names: ``open`` (gives the Chat object), ``unknown`` (``methods``), ``counts``, ``history`` (``last``),
+``wait_text`` (``chat``, ``text``, ``timeout``: until a message of the bot contains it; the screen) and ``wait_calls``
+(``method``, ``count``, ``timeout``).
 """
 
 from __future__ import annotations
@@ -18,13 +19,13 @@ import contextlib
 import inspect
 import signal
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_type_hints
 
 import msgspec
 from aiohttp import web
 
 from tests.fakes.botapi import BotApi
-from tests.fakes.telegram.rules import Json, Limit
+from tests.fakes.telegram.rules import Json
 from tests.fakes.telegram.screen import Seen
 from tests.fakes.telegram.state import Call
 
@@ -37,14 +38,39 @@ class Control:
 
     def __init__(self, api: BotApi) -> None:
         self._api = api
-        does = (api.say, api.edit, api.press, api.react, api.push, api.block, api.topic, api.stop_draft)
+        does = (
+            api.say,
+            api.send,
+            api.album,
+            api.edit,
+            api.press,
+            api.react,
+            api.push,
+            api.stop_draft,
+            api.file,
+            api.page,
+        )
+        meets = (api.topic, api.block, api.member, api.joined, api.migrate, api.linked_post, self.open)
         sees = (api.screen, api.drafts, api.typing, api.answers, api.commands, api.unconfirmed, api.polling, api.dump)
-        own = (api.fail, api.revoke, self.limit, self.counts, self.history, self.wait_text, self.wait_calls)
-        self._actions: dict[str, Callable[..., Any]] = {action.__name__: action for action in (*does, *sees, *own)}
+        own = (
+            api.fail,
+            self.unknown,
+            api.revoke,
+            api.limit,
+            self.counts,
+            self.history,
+            self.wait_text,
+            self.wait_calls,
+        )
+        self._actions: dict[str, Callable[..., Any]] = {
+            action.__name__: action for action in (*does, *meets, *sees, *own)
+        }
 
     async def __call__(self, name: str, request: web.BaseRequest) -> web.StreamResponse:
         try:
-            result = self._actions[name](**msgspec.json.decode(await request.read() or b"{}", type=Json))
+            action = self._actions[name]
+            given = msgspec.json.decode(await request.read() or b"{}", type=Json)
+            result = action(**_typed(action, given))
             if inspect.isawaitable(result):
                 result = await result
         except TimeoutError as error:
@@ -53,8 +79,11 @@ class Control:
             return _json(400, {"error": f"{type(error).__name__}: {error}"})
         return _json(200, result)
 
-    def limit(self, private: Json | None = None, group: Json | None = None, per_second: int = 0) -> None:
-        self._api.limit(msgspec.convert(private, Limit | None), msgspec.convert(group, Limit | None), per_second)
+    def open(self, chat: int, token: str | None = None, **info: Any) -> Json:
+        return self._api.open(chat, token, **info).info
+
+    def unknown(self, methods: list[str]) -> None:
+        self._api.unknown(*methods)
 
     def counts(self) -> dict[str, int]:
         return self._api.counts
@@ -72,6 +101,15 @@ class Control:
     async def wait_calls(self, method: str, count: int = 1, timeout: float = 10.0) -> int:
         await self._api.until(lambda: self._api.counts[method] >= count, timeout)
         return self._api.counts[method]
+
+
+def _typed(action: Callable[..., Any], given: Json) -> Json:
+    """The arguments as the action wants them: bytes of base64, items and limits of objects.
+
+    Raises msgspec.ValidationError when one does not fit.
+    """
+    hints = get_type_hints(action)
+    return {name: msgspec.convert(value, hints.get(name, Any)) for name, value in given.items()}
 
 
 def _json(status: int, body: Any) -> web.Response:

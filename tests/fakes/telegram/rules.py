@@ -70,16 +70,16 @@ REACTIONS = _words(
 class Refused(Exception):
     """A call the Bot API answers with ``ok: false``; ``code`` is the HTTP status too."""
 
-    def __init__(self, code: int, description: str, retry_after: int = 0) -> None:
+    def __init__(self, code: int, description: str, parameters: Json | None = None) -> None:
         super().__init__(description)
         self.code = code
         self.description = description
-        self.retry_after = retry_after
+        self.parameters = parameters
 
     def body(self) -> Json:
         answer: Json = {"ok": False, "error_code": self.code, "description": self.description}
-        if self.retry_after:
-            answer["parameters"] = {"retry_after": self.retry_after}
+        if self.parameters:
+            answer["parameters"] = self.parameters
         return answer
 
 
@@ -93,7 +93,7 @@ def bad_entities(reason: str) -> Refused:
 
 def too_many_requests(seconds: float) -> Refused:
     whole = max(1, math.ceil(seconds))
-    return Refused(429, f"Too Many Requests: retry after {whole}", whole)
+    return Refused(429, f"Too Many Requests: retry after {whole}", {"retry_after": whole})
 
 
 # ------------------------------------------------------------------ texts and entities

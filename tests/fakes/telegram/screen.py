@@ -10,8 +10,25 @@ from collections.abc import Iterator
 
 import msgspec
 
+from tests.fakes.telegram.chat import Stored
+from tests.fakes.telegram.files import Files
 from tests.fakes.telegram.rules import Json
-from tests.fakes.telegram.state import Stored
+
+MEDIA = (
+    "photo",
+    "animation",
+    "document",
+    "video",
+    "audio",
+    "voice",
+    "video_note",
+    "sticker",
+    "location",
+    "contact",
+    "poll",
+    "dice",
+)
+"""What a message may carry beside text; an animation before the document that comes with it."""
 
 
 class Seen(msgspec.Struct, frozen=True):
@@ -29,6 +46,18 @@ class Seen(msgspec.Struct, frozen=True):
     edits: int
     reaction: str
     """The bot's emoji on it."""
+    media: str = ""
+    """What it carries: a field of Message such as ``photo`` or ``location``; empty for text and service messages."""
+    file_name: str = ""
+    data: bytes = b""
+    """The bytes of the file; of a photo those of the largest size."""
+
+    def __repr__(self) -> str:
+        file = f", {self.media} {self.file_name!r} of {len(self.data)} bytes" if self.media else ""
+        place = f", reply to {self.reply_to}" * bool(self.reply_to) + f", thread {self.thread}" * bool(self.thread)
+        who = f"bot, {self.edits} edits" if self.from_bot else "user"
+        keys = "".join(f" [{label} -> {data}]" for row in self.buttons for label, data in row)
+        return f"#{self.message_id} {who}{place}{file}: {short(self.text)}{keys}"
 
     def button(self, label: str) -> str:
         """The data of the first button whose label contains ``label``."""
@@ -50,9 +79,12 @@ def _data(button: Json) -> str:
     return str(button.get("callback_data", button.get("url", "")))
 
 
-def seen_of(stored: Stored) -> Seen:
+def seen_of(stored: Stored, files: Files) -> Seen:
     """What a message shows now."""
     body = stored.body
+    media = next((name for name in MEDIA if name in body), "")
+    content = body.get(media, {})
+    file = files.get((content[-1] if media == "photo" else content).get("file_id", ""))
     return Seen(
         message_id=body["message_id"],
         text=body.get("text") or body.get("caption", ""),
@@ -63,6 +95,9 @@ def seen_of(stored: Stored) -> Seen:
         thread=body.get("message_thread_id"),
         edits=stored.edits,
         reaction=stored.reaction,
+        media=media,
+        file_name=file.name if file else "",
+        data=file.data if file else b"",
     )
 
 

@@ -1,9 +1,8 @@
 """What the Bot API server remembers: bots, chats, messages, queues of updates, calls.
 
 Rules of this file:
-- no HTTP, and nothing that only a person does or sees (that is ``users``);
+- no HTTP, and nothing that only a person does or sees (that is ``peers``, ``users`` and ``watch``);
 - every bot sees a world of its own; a chat exists for it from its first event on;
-- private chats of a bot share one count of message ids, a supergroup has its own: an id alone names nothing;
 - an update is encoded when it happens: what the bot reads later does not change with the message.
 """
 
@@ -18,22 +17,14 @@ from typing import Any
 
 import msgspec
 
+from tests.fakes.telegram.chat import Chat, info_of
+from tests.fakes.telegram.files import Files, Upload
 from tests.fakes.telegram.rules import Json, Limit, Window
 
 ON_REQUEST = frozenset({"chat_member", "message_reaction", "message_reaction_count"})
 """Kinds of update that come only when ``allowed_updates`` names them."""
 
-
-class Draft(msgspec.Struct, frozen=True):
-    """A message draft, as the user sees it growing."""
-
-    draft_id: int
-    text: str
-    entities: list[Json]
-    thread: int | None
-    can_stop: bool
-    keep_on_stop: bool
-    until: float
+KINDS = ("private", "group", "supergroup", "channel")
 
 
 class CallbackAnswer(msgspec.Struct, frozen=True):
@@ -54,45 +45,10 @@ class Call(msgspec.Struct):
     status: int = 0
 
 
-class Stored:
-    """A message: ``body`` is the Message object as the Bot API gives it."""
-
-    __slots__ = ("body", "edits", "from_bot", "reaction", "user_reactions")
-
-    def __init__(self, body: Json, from_bot: bool) -> None:
-        self.body = body
-        self.from_bot = from_bot
-        self.edits = 0
-        self.reaction = ""
-        self.user_reactions: dict[int, str] = {}
-
-
-class Chat:
-    """One chat of one bot. ``topics`` holds the root message of each topic; drafts and typing are by topic or 0."""
-
-    __slots__ = ("blocked", "drafts", "ids", "info", "messages", "topics", "typing", "window")
-
-    def __init__(self, info: Json, ids: itertools.count[int]) -> None:
-        self.info = info
-        self.ids = ids
-        self.messages: dict[int, Stored] = {}
-        self.topics: dict[int, Json] = {}
-        self.drafts: dict[int, Draft] = {}
-        self.typing: dict[int, tuple[str, float]] = {}
-        self.window = Window()
-        self.blocked = False
-
-    def new_message_id(self) -> int:
-        return next(number for number in self.ids if number not in self.messages and number not in self.topics)
-
-    def store(self, body: Json, from_bot: bool) -> Stored:
-        stored = self.messages[body["message_id"]] = Stored(body, from_bot)
-        return stored
-
-
 class Webhook(msgspec.Struct):
     url: str
     secret: str
+    max_connections: int = 40
     failed_at: int = 0
     failure: str = ""
 
@@ -115,7 +71,8 @@ class Bot:
         self.queries: set[str] = set()
         self.answers: list[CallbackAnswer] = []
         self.commands: dict[tuple[str, str], list[Json]] = {}
-        self.files: dict[str, tuple[str, bytes]] = {}
+        self.files = Files()
+        self.albums = 0
         self.private_ids = itertools.count(1)
         self._news: asyncio.Future[str] | None = None
 
@@ -123,6 +80,10 @@ class Bot:
         """Forget the updates before ``offset``; a negative one keeps only the last so many."""
         while self.updates and (self.updates[0][0] < offset if offset > 0 else len(self.updates) > -offset > 0):
             self.updates.popleft()
+
+    def take(self, update_id: int) -> None:
+        """Forget this one update: the webhook has it."""
+        self.updates = deque(update for update in self.updates if update[0] != update_id)
 
     @property
     def polling(self) -> bool:
@@ -162,6 +123,16 @@ class State:
         self.private_limit: Limit | None = None
         self.group_limit: Limit | None = None
         self.bot_limit: Limit | None = None
+        self.version = (10, 4)
+        """The Bot API that the server speaks: drafts need 9.3, drafts without text 10.0, their stop button 10.3."""
+        self.webhook_retry = 0.05
+        """Seconds until an update that the webhook did not take is posted again."""
+        self.webhook_parallel = 1
+        """How many updates are posted at a time, if the bot allows as many; more than one: the newest first."""
+        self.missing: set[str] = set()
+        """Methods that the server does not know, in lower case."""
+        self.pages: dict[str, Upload] = {}
+        """What a file's address leads to."""
         self.closing = False
         """The server stops: long polls end at once."""
         self._waiting: list[asyncio.Future[None]] = []
@@ -196,15 +167,16 @@ class State:
     # -------------------------------------------------------------- chats
 
     def open(self, chat: int, token: str | None = None, **info: Any) -> Chat:
-        """The chat, known to the bot from now on (private when its id is positive); ``info`` = more of its fields."""
+        """The chat, known to the bot from now on; ``info`` = more of its fields.
+
+        A chat with a positive id is private, others are supergroups, unless ``type`` says ``group`` or ``channel``.
+        """
         bot = self.bot(token)
         known = bot.chats.get(chat)
         if known is None:
-            if chat > 0:
-                known = Chat({"id": chat, "type": "private", "first_name": f"User {chat}"}, bot.private_ids)
-            else:
-                known = Chat({"id": chat, "type": "supergroup", "title": f"Group {-chat}"}, itertools.count(1))
-            bot.chats[chat] = known
+            fields = info_of(chat, info.get("type", ""))
+            shared = fields["type"] in ("private", "group")
+            known = bot.chats[chat] = Chat(fields, bot.private_ids if shared else itertools.count(1))
         known.info.update(info)
         return known
 
@@ -229,10 +201,13 @@ class State:
         chat = event.get("chat") if isinstance(event, dict) else None
         if not isinstance(chat, dict) or type(chat.get("id")) is not int:
             return
-        known = self.open(chat["id"], token)
-        sender, number = event.get("from"), event.get("message_id")
+        bot = self.bot(token)
+        known = bot.chats.get(chat["id"])
+        if known is None:
+            known = self.open(chat["id"], token, **({"type": chat["type"]} if chat.get("type") in KINDS else {}))
+        sender, number = event.get("from", event.get("sender_chat")), event.get("message_id")
         if isinstance(sender, dict) and type(number) is int and number not in known.messages:
-            known.store(event, from_bot=sender.get("id") == self.bot(token).id)
+            known.store(event, from_bot=sender.get("id") == bot.id)
 
     def changed(self) -> None:
         """Something happened: whoever waits looks again, once per turn of the loop."""
@@ -241,13 +216,3 @@ class State:
             for future in waiting:
                 if not future.done():
                     future.set_result(None)
-
-
-def user_of(user_id: int) -> Json:
-    """The User object of a person."""
-    return {"id": user_id, "is_bot": False, "first_name": f"User {user_id}", "language_code": "en"}
-
-
-def quoted(body: Json) -> Json:
-    """A message as it stands in reply_to_message: without the one that it replies to itself."""
-    return {key: value for key, value in body.items() if key != "reply_to_message"}

@@ -1,72 +1,32 @@
-"""What people do with a bot, and what they see: the test's side of the fake Bot API.
+"""What people do with a bot: the acting half of the test's side of the fake Bot API.
 
 Rules of this file:
 - what a person does becomes an update as the platform words it; the test never writes one, except by ``push``;
-- ``screen``, ``drafts`` and ``typing`` show what a client shows now, whatever calls led there;
+- a message of a person stands on the screen whether or not privacy lets the bot have it;
 - ``token`` everywhere: the bot meant, the first one by default.
 """
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import time
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
+from urllib.parse import urlsplit
 
+from tests.fakes.telegram.chat import ANONYMOUS_ADMIN, CHANNEL_BOT, Chat, info_of
+from tests.fakes.telegram.files import Upload, mime_of
+from tests.fakes.telegram.items import AlbumItem, Item
+from tests.fakes.telegram.params import quote_of
+from tests.fakes.telegram.peers import Peers, person
 from tests.fakes.telegram.rules import MAX_TEXT, Json, found, utf16
-from tests.fakes.telegram.screen import Seen, buttons_of, seen_of, short
-from tests.fakes.telegram.state import Bot, CallbackAnswer, Draft, State, quoted, user_of
-
-T = TypeVar("T")
+from tests.fakes.telegram.screen import buttons_of
+from tests.fakes.telegram.state import Bot
 
 
-class Users(State):
-    """The state, with people in it."""
+class Users(Peers):
+    """The chats, with people in them."""
 
-    # -------------------------------------------------------------- what people do
-
-    def topic(
-        self, chat: int, thread: int, name: str = "Topic", by_bot: bool = False, token: str | None = None
-    ) -> None:
-        """Open a forum topic. In groups its first message is what every message in it that is no reply replies to."""
-        bot, known = self.bot(token), self.open(chat, token)
-        if chat < 0:
-            known.info["is_forum"] = True
-        known.topics.setdefault(
-            thread,
-            {
-                "message_id": thread,
-                "from": bot.user if by_bot else _who(None, chat),
-                "chat": known.info,
-                "date": int(time.time()),
-                "message_thread_id": thread,
-                "is_topic_message": True,
-                "forum_topic_created": {"name": name, "icon_color": 7322096},
-            },
-        )
-
-    def block(self, chat: int, blocked: bool = True, token: str | None = None) -> None:
-        """The user blocks the bot (or the group throws it out): a my_chat_member update, and 403 from now on."""
-        bot, known = self.bot(token), self.open(chat, token)
-        known.blocked = blocked
-        inside: Json = {"status": "member", "user": bot.user}
-        outside: Json = {"status": "kicked", "user": bot.user, "until_date": 0}
-        change = {
-            "chat": known.info,
-            "from": _who(None, chat),
-            "date": int(time.time()),
-            "old_chat_member": inside if blocked else outside,
-            "new_chat_member": outside if blocked else inside,
-        }
-        self.push({"my_chat_member": change}, token)
-
-    def file(self, data: bytes, path: str = "", token: str | None = None) -> str:
-        """Put a file on the server; the file_id is for a photo, document or voice in ``say``."""
-        files = self.bot(token).files
-        file_id = f"file{len(files) + 1}"
-        files[file_id] = (path or f"documents/{file_id}.bin", data)
-        return file_id
+    # -------------------------------------------------------------- messages
 
     def say(
         self,
@@ -77,53 +37,107 @@ class Users(State):
         thread: int | None = None,
         entities: list[Json] | None = None,
         reply_to: int | None = None,
+        quote: str = "",
+        as_chat: int | None = None,
         **extra: Any,
     ) -> Json:
-        """A user sends a message; returns it. ``extra`` are further fields of the Message object (photo, caption, …).
+        """A user sends a message; returns it. ``extra`` are further fields of the Message object (via_bot, …).
 
         In a private chat the user is the chat; in groups user 1 by default. Entities are found as the platform does,
-        unless given. A message that privacy keeps from the bot is on the screen, but no update.
+        unless given. A message that privacy keeps from the bot is on the screen, but no update. ``quote`` is the part
+        of the message ``reply_to`` that is replied to. ``as_chat`` writes as a chat: the group itself (an anonymous
+        admin) or a channel. In a channel it is a post, and nobody's name is on it.
         """
         if utf16(text) > MAX_TEXT:
             raise ValueError("a client sends a text of more than 4096 UTF-16 units as several messages")
-        bot, known = self.bot(token), self.open(chat, token)
+        known = self.open(chat, token)
+        if known.moved_to:
+            raise ValueError(f"nobody can write here: the group is {known.moved_to} now")
         body: Json = {
             "message_id": known.new_message_id(),
-            "from": _who(user, chat),
+            **_author(known, user, as_chat),
             "chat": known.info,
             "date": int(time.time()),
         }
         if thread is not None:
-            self.topic(chat, thread, token=token)
-            body |= {"message_thread_id": thread, "is_topic_message": True}
-            if chat < 0:
-                body["reply_to_message"] = known.topics[thread]
+            body |= self._in_topic(known, thread, token)
         if reply_to is not None:
-            body["reply_to_message"] = quoted(known.messages[reply_to].body)
+            replied = known.messages[reply_to].body
+            body |= known.reply(replied) | ({"quote": quote_of(replied, quote)} if quote else {})
         if text:
             body["text"] = text
             if marks := found(text) if entities is None else entities:
                 body["entities"] = marks
-        if marks := found(extra.get("caption", "")):
+        if marks := found(extra.get("caption", "")) if entities is None or text else entities:
             body["caption_entities"] = marks
         body |= extra
         known.store(body, from_bot=False)
-        if chat > 0 or not bot.privacy or _meant(body, bot):
-            self.push({"message": body}, token)
-        else:
-            self.changed()
+        self._deliver(known, "channel_post" if known.kind == "channel" else "message", body, token)
         return body
 
+    def send(self, item: Item, chat: int = 1, caption: str = "", token: str | None = None, **message: Any) -> Json:
+        """A user sends a file, a place, a contact …; returns the message. ``message`` as in ``say``."""
+        if utf16(caption) > 1024:
+            raise ValueError("a client sends no caption of more than 1024 UTF-16 units")
+        if caption:
+            message["caption"] = caption
+        return self.say("", chat, token=token, **message, **item.fields(self.bot(token).files))
+
+    def album(
+        self, items: list[AlbumItem], chat: int = 1, caption: str = "", token: str | None = None, **message: Any
+    ) -> list[Json]:
+        """A user sends two to ten files at once: a message each, one ``media_group_id``; the first has the caption."""
+        if not 2 <= len(items) <= 10:
+            raise ValueError("an album is two to ten files")
+        bot = self.bot(token)
+        bot.albums += 1
+        group = str(13_000_000_000_000_000 + bot.albums)
+        return [
+            self.send(item, chat, "" if at else caption, token, media_group_id=group, **message)
+            for at, item in enumerate(items)
+        ]
+
     def edit(self, chat: int, message_id: int, text: str, token: str | None = None) -> Json:
-        """A user edits a message of theirs: an edited_message update."""
-        stored = self.bot(token).chats[chat].messages[message_id]
-        stored.body |= {"text": text, "edit_date": int(time.time())}
-        stored.body.pop("entities", None)
+        """A user edits the text (or the caption) of a message of theirs: an edited_message, or edited_channel_post."""
+        known = self.bot(token).chats[chat]
+        stored = known.messages[message_id]
+        field, marked = ("text", "entities") if "text" in stored.body else ("caption", "caption_entities")
+        stored.body |= {field: text, "edit_date": int(time.time())}
+        stored.body.pop(marked, None)
         if marks := found(text):
-            stored.body["entities"] = marks
+            stored.body[marked] = marks
         stored.edits += 1
-        self.push({"edited_message": stored.body}, token)
+        kind = "edited_channel_post" if known.kind == "channel" else "edited_message"
+        self._deliver(known, kind, stored.body, token)
         return stored.body
+
+    def _in_topic(self, known: Chat, thread: int, token: str | None) -> Json:
+        """The fields of a message in a topic; there are none in the General one."""
+        self.topic(known.info["id"], thread, token=token)
+        if thread not in known.topics:
+            return {}
+        fields: Json = {"message_thread_id": thread, "is_topic_message": True}
+        return fields if known.kind == "private" else {**fields, "reply_to_message": known.topics[thread]}
+
+    def _deliver(self, known: Chat, kind: str, body: Json, token: str | None) -> None:
+        bot = self.bot(token)
+        if known.kind in ("private", "channel") or not bot.privacy or _meant(body, bot):
+            self.push({kind: body}, token)
+        else:
+            self.changed()
+
+    # -------------------------------------------------------------- files
+
+    def file(self, data: bytes, path: str = "", token: str | None = None) -> str:
+        """Put a file on the server; its file_id, for a field of a message in ``say`` or for a call of the bot."""
+        return str(self.bot(token).files.keep("", data, path=path)["file_id"])
+
+    def page(self, url: str, data: bytes, mime: str = "") -> None:
+        """What the platform finds at an address that the bot sends as a file."""
+        name = urlsplit(url).path.rpartition("/")[2]
+        self.pages[url] = Upload(data, name, mime or mime_of(name))
+
+    # -------------------------------------------------------------- presses and reactions
 
     def press(
         self,
@@ -143,7 +157,7 @@ class Users(State):
             raise LookupError(f"no button {data!r} on message {message_id}\n{self.dump(chat, token)}")
         query: Json = {
             "id": str(4_000_000_000 + len(bot.queries)),
-            "from": _who(user, chat),
+            "from": person(user, chat),
             "message": stored.body if stored else {"message_id": message_id, "chat": known.info, "date": 0},
             "chat_instance": str(-chat),
             "data": data,
@@ -156,7 +170,7 @@ class Users(State):
         self, chat: int, message_id: int, emoji: str, user: int | Json | None = None, token: str | None = None
     ) -> int:
         """A user puts an emoji on a message (empty: takes it off); 0 when the bot has not asked for reactions."""
-        who = _who(user, chat)
+        who = person(user, chat)
         known = self.bot(token).chats[chat]
         reactions = known.messages[message_id].user_reactions
         before, reactions[who["id"]] = reactions.get(who["id"], ""), emoji
@@ -183,79 +197,17 @@ class Users(State):
             change["message_thread_id"] = thread
         return self.push({"stopped_message_generation": change}, token)
 
-    # -------------------------------------------------------------- what people see
 
-    def screen(self, chat: int = 1, token: str | None = None) -> list[Seen]:
-        """The messages of a chat in order; deleted ones are absent."""
-        known = self.bot(token).chats.get(chat)
-        return [seen_of(known.messages[key]) for key in sorted(known.messages)] if known else []
-
-    def drafts(self, chat: int = 1, token: str | None = None) -> list[Draft]:
-        """The drafts that are still shown."""
-        known = self.bot(token).chats.get(chat)
-        now = self.clock()
-        return [draft for draft in known.drafts.values() if draft.until > now] if known else []
-
-    def typing(self, chat: int = 1, thread: int | None = None, token: str | None = None) -> str:
-        """The action shown under the bot's name (``typing``), or an empty string."""
-        known = self.bot(token).chats.get(chat)
-        action, until = known.typing.get(thread or 0, ("", 0.0)) if known else ("", 0.0)
-        return action if until > self.clock() else ""
-
-    def unconfirmed(self, token: str | None = None) -> int:
-        """How many updates the bot has not confirmed yet."""
-        return len(self.bot(token).updates)
-
-    def polling(self, token: str | None = None) -> bool:
-        """Is the bot waiting in a long poll right now?"""
-        return self.bot(token).polling
-
-    def answers(self, token: str | None = None) -> list[CallbackAnswer]:
-        """The answers to presses, oldest first."""
-        return self.bot(token).answers
-
-    def commands(self, language: str = "", scope: str = "default", token: str | None = None) -> list[Json]:
-        """The menu set by setMyCommands."""
-        return self.bot(token).commands.get((scope, language), [])
-
-    def dump(self, chat: int | None = None, token: str | None = None) -> str:
-        """Screens (of the first twenty chats), drafts and calls as text, for the message of a failed test."""
-        bot = self.bot(token)
-        lines: list[str] = []
-        for chat_id in itertools.islice(bot.chats, 20) if chat is None else (chat,):
-            lines.append(f"chat {chat_id}:")
-            for seen in self.screen(chat_id, token):
-                who = f"bot, {seen.edits} edits" if seen.from_bot else "user"
-                keys = "".join(f" [{label} -> {data}]" for row in seen.buttons for label, data in row)
-                lines.append(f"  #{seen.message_id} {who}: {short(seen.text)}{keys}")
-            lines.extend(f"  draft {draft.draft_id}: {short(draft.text)}" for draft in self.drafts(chat_id, token))
-            if action := self.typing(chat_id, token=token):
-                lines.append(f"  {action} …")
-        lines.append(f"unconfirmed updates: {len(bot.updates)}; calls: {dict(self.counts)}")
-        lines.append("last calls: " + ", ".join(f"{call.method} {call.status}" for call in list(self.history)[-10:]))
-        return "\n".join(lines)
-
-    async def until(self, predicate: Callable[[], T], timeout: float = 10.0) -> T:
-        """Wait until ``predicate()`` is true after some change, and return its value.
-
-        Raises TimeoutError with a dump of the screens after ``timeout`` seconds.
-        """
-        loop = asyncio.get_running_loop()
-        end = loop.time() + timeout
-        while not (value := predicate()):
-            future = loop.create_future()
-            self._waiting.append(future)
-            try:
-                await asyncio.wait_for(future, end - loop.time())
-            except TimeoutError:
-                screens = "\n".join(self.dump(token=token) for token in self.bots)
-                raise TimeoutError(f"not within {timeout:g} s:\n{screens}") from None
-        return value
-
-
-def _who(user: int | Json | None, chat: int) -> Json:
-    """Who acts: in a private chat the user is the chat, in groups user 1 by default."""
-    return user if isinstance(user, dict) else user_of(user or max(chat, 1))
+def _author(known: Chat, user: int | Json | None, as_chat: int | None) -> Json:
+    """Who a message is from, as the fields of it."""
+    chat = int(known.info["id"])
+    if known.kind == "channel":
+        return {"sender_chat": known.info}
+    if as_chat is None:
+        return {"from": person(user, chat)}
+    if as_chat == chat:
+        return {"from": ANONYMOUS_ADMIN, "sender_chat": known.info}
+    return {"from": CHANNEL_BOT, "sender_chat": info_of(as_chat, "channel")}
 
 
 def _meant(body: Json, bot: Bot) -> bool:
