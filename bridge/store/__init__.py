@@ -20,7 +20,10 @@ class StoreError(BridgeError):
     """The store cannot be used."""
 
 
-def _nobody() -> None:
+_HALTS = ("", "again", "stop", "park")
+
+
+def nobody() -> None:
     """Nobody works on this job yet."""
 
 
@@ -36,18 +39,20 @@ class Job:
     """Whose job it is: ``stop`` may be bound to it."""
     number: int = 0
     """Its place in the order of submission, given by the engine."""
-    halted: Literal["", "stop", "park"] = ""
-    on_halt: Callable[[], None] = field(default=_nobody)
+    halted: Literal["", "again", "stop", "park"] = ""
+    on_halt: Callable[[], None] = field(default=nobody)
 
-    def halt(self, how: Literal["stop", "park"]) -> None:
-        """Ask the handler to end: ``stop`` = a user wants no more of it, ``park`` = the process is going down."""
-        if how == "park" or not self.halted:
+    def halt(self, how: Literal["again", "stop", "park"]) -> None:
+        """Ask the handler to end: ``again`` = it is to begin anew with the body as it is now, ``stop`` = a user wants
+        no more of it, ``park`` = the process is going down. A later one in this row wins over an earlier."""
+        if _HALTS.index(how) > _HALTS.index(self.halted):
             self.halted = how
             self.on_halt()
 
 
 Handle = Callable[[Job], Awaitable[bool]]
-"""Works on a job: True = done, False = leave it for the next start. What it raises is logged, and the job left."""
+"""Works on a job: True = done, False = leave it for the next start, or for another run at once when it was amended.
+What it raises is logged, and the job left."""
 
 
 class Engine(Protocol):
@@ -68,8 +73,13 @@ class Engine(Protocol):
         ``before`` this number, where given."""
         ...
 
-    async def take_waiting(self, lane: str) -> list[Job]:
-        """Take the jobs that wait in a lane out of it; they count as done."""
+    async def waiting(self, lane: str) -> list[Job]:
+        """The jobs that wait behind the running one, in order; they stay where they are."""
+        ...
+
+    async def amend(self, key: str, lane: str, body: bytes) -> bool:
+        """Give a job that is not done, and the newest of its lane, another body; durable on return. When it is running
+        it is halted with ``again``. False: it is unknown, done, being stopped, or not the newest."""
         ...
 
     async def get(self, *keys: str) -> list[bytes | None]: ...
@@ -83,7 +93,9 @@ class Engine(Protocol):
         ...
 
     async def prune(self, before: float, prefixes: Sequence[str]) -> int:
-        """Delete jobs that are done, and values under these prefixes, last written before that Unix time; how many."""
+        """Delete jobs that are done, and values under these prefixes, last written before that Unix time; how many.
+        A job is kept for two days at least: platforms deliver again. A value whose key is a prefix and the key of a job
+        that is not done is kept as long as the job."""
         ...
 
     async def close(self, grace: float) -> None:

@@ -1,7 +1,9 @@
 """The embedded engine: one SQLite file (writer.py), and an actor per lane.
 
 Rules of this file:
-- a job is in its lane's queue exactly as long as its row is open: rows are the truth, queues are made of them;
+- a job is in its lane's queue until it was worked on: rows are the truth, queues are made of them;
+- a lane does not wait for the done mark of a job. While the disk refuses it, the mark is tried again: the process knows
+  that the job is done, and asks nothing twice;
 - a lane lives while it has jobs: thousands of conversations cost nothing while they are silent.
 """
 
@@ -13,8 +15,9 @@ import sqlite3
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
-from bridge.store import Handle, Job
+from bridge.store import Handle, Job, StoreError, nobody
 from bridge.store.writer import Writer
 
 log = logging.getLogger(__name__)
@@ -38,20 +41,32 @@ SCHEMA = (
     ) WITHOUT ROWID;
     CREATE INDEX kept_at ON kept (at);
     """,
+    """
+    CREATE INDEX inbox_done ON inbox (at) WHERE done = 1;
+    """,
 )
 """Step n leads from version n to n + 1. Never edit a step that was released: add one."""
 
 PIECE = 500
 """Rows deleted in one transaction."""
-PRUNE_INBOX = """
-    DELETE FROM inbox WHERE id IN (
-        SELECT id FROM (SELECT id, at, done FROM inbox ORDER BY id LIMIT ?) WHERE done = 1 AND at < ?
+REDELIVERED = 48 * 3600.0
+"""Seconds for which a platform may deliver an event again: as long its key stays known."""
+PRUNE_INBOX = "DELETE FROM inbox WHERE id IN (SELECT id FROM inbox WHERE done = 1 AND at < ? LIMIT ?)"
+PRUNE_KEPT = """
+    DELETE FROM kept WHERE key IN (
+        SELECT key FROM kept WHERE at < ? AND key >= ? AND key < ?
+            AND NOT EXISTS (SELECT 1 FROM inbox WHERE inbox.key = substr(kept.key, ?) AND done = 0)
+        LIMIT ?
     )
 """
-"""The oldest rows alone are looked at: the table may hold a million."""
-PRUNE_KEPT = "DELETE FROM kept WHERE key IN (SELECT key FROM kept WHERE at < ? AND key >= ? AND key < ? LIMIT ?)"
+AMEND = """
+    UPDATE inbox SET body = ? WHERE key = ? AND lane = ? AND done = 0
+        AND NOT EXISTS (SELECT 1 FROM inbox AS newer WHERE newer.id > inbox.id AND newer.lane = inbox.lane)
+"""
 LAST = "\U0010ffff"
 """No key goes on with a character behind this one."""
+MARK_AGAIN = 1.0, 5.0
+"""Seconds before a done mark that could not be written is tried again: the first time, each other time."""
 PARK = 1.0
 """Seconds that parked jobs get to finish the call they are in."""
 
@@ -64,6 +79,8 @@ class SQLite:
         self._do = self._writer.do
         self._lanes: dict[str, deque[Job]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._unmarked: set[str] = set()
+        self._marking: asyncio.Task[None] | None = None
         self._slots: dict[str, float] = {}
         self._numbers = 0
         self._closing = False
@@ -92,6 +109,12 @@ class SQLite:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
+        if self._marking is not None:
+            self._marking.cancel()
+            await asyncio.wait((self._marking,))
+        if self._unmarked:
+            with suppress(StoreError):
+                await self._mark(*self._unmarked)
         await self._writer.close()
 
     # ------------------------------------------------------------ inbox
@@ -113,19 +136,37 @@ class SQLite:
         self, lane: str, owner: str | None = None, *, key: str | None = None, before: int | None = None
     ) -> int:
         job = next(iter(self._lanes.get(lane, ())), None)
-        if job is None or job.halted or owner not in (None, job.owner) or key not in (None, job.key):
+        if job is None or owner not in (None, job.owner) or key not in (None, job.key):
             return 0
-        if before is not None and job.number > before:
+        if job.halted in ("stop", "park") or (before is not None and job.number > before):
             return 0
         job.halt("stop")
         return 1
 
-    async def take_waiting(self, lane: str) -> list[Job]:
-        jobs = self._lanes.get(lane) or deque()
-        taken = [jobs.pop() for _ in range(len(jobs) - 1)][::-1]
-        if taken:
-            await self._done(*taken)
-        return taken
+    async def waiting(self, lane: str) -> list[Job]:
+        return list(self._lanes.get(lane, ()))[1:]
+
+    async def amend(self, key: str, lane: str, body: bytes) -> bool:
+        if self._ending(key, lane):
+            return False
+        if not await self._do(lambda db: db.execute(AMEND, (body, key, lane)).rowcount):
+            return False
+        for place, job in enumerate(self._lanes.get(lane, ())):
+            if job.key == key and job.halted != "stop":
+                job.body = body
+                if place == 0:
+                    job.halt("again")
+                return True
+        # It has left its lane meanwhile, done or not: its mark, if any, was given to the writer before this question.
+        still_open = await self._do(
+            lambda db: db.execute("SELECT 1 FROM inbox WHERE key = ? AND done = 0", (key,)).fetchone()
+        )
+        return still_open is not None and not self._ending(key, lane)
+
+    def _ending(self, key: str, lane: str) -> bool:
+        """Is the job as good as done, whatever its row says?"""
+        running = next(iter(self._lanes.get(lane, ())), None)
+        return key in self._unmarked or (running is not None and running.key == key and running.halted == "stop")
 
     def _enqueue(self, job: Job) -> None:
         self._numbers += 1
@@ -140,20 +181,57 @@ class SQLite:
         task.add_done_callback(self._tasks.discard)
 
     async def _drain(self, name: str, lane: deque[Job]) -> None:
-        assert self._handle is not None
         while lane and not self._closing:
             job = lane[0]
             try:
-                if await self._handle(job):
-                    self._done(job)
+                if await self._work(job):
+                    self._done(job.key)
+            except asyncio.CancelledError:
+                task = asyncio.current_task()
+                if task is None or task.cancelling():
+                    raise
+                log.exception("job %s was cancelled from within and is left for the next start", job.key)
             except Exception:
                 log.exception("job %s failed and is left for the next start", job.key)
             lane.popleft()
         del self._lanes[name]
 
-    def _done(self, *jobs: Job) -> asyncio.Future[None]:
-        keys = [(job.key,) for job in jobs]
-        return self._do(lambda db: db.executemany("UPDATE inbox SET done = 1 WHERE key = ?", keys) and None)
+    async def _work(self, job: Job) -> bool:
+        """Run the handler, and once more each time that it left the job because it was amended."""
+        assert self._handle is not None
+        while True:
+            if job.halted == "again":
+                job.halted = ""
+            body, job.on_halt = job.body, nobody
+            if await self._handle(job):
+                return True
+            if job.halted == "park" or job.body is body:
+                return False
+
+    def _done(self, key: str) -> None:
+        def written(mark: asyncio.Future[None]) -> None:
+            if mark.exception() is not None:
+                self._unmarked.add(key)
+                if self._marking is None and not self._closing:
+                    self._marking = asyncio.create_task(self._mark_again())
+
+        self._mark(key).add_done_callback(written)
+
+    async def _mark_again(self) -> None:
+        log.warning("jobs that are done cannot be marked so; tried again until they are")
+        wait, later = MARK_AGAIN
+        while self._unmarked:
+            await asyncio.sleep(wait)
+            wait = later
+            keys = tuple(self._unmarked)
+            with suppress(StoreError):
+                await self._mark(*keys)
+                self._unmarked.difference_update(keys)
+        self._marking = None
+
+    def _mark(self, *keys: str) -> asyncio.Future[None]:
+        rows = [(key,) for key in keys]
+        return self._do(lambda db: db.executemany("UPDATE inbox SET done = 1 WHERE key = ?", rows) and None)
 
     # ------------------------------------------------------------ values
 
@@ -180,9 +258,9 @@ class SQLite:
 
     async def prune(self, before: float, prefixes: Sequence[str]) -> int:
         """In small pieces: between two of them the writer serves everybody else."""
-        total = await self._delete(PRUNE_INBOX, PIECE, before)
+        total = await self._delete(PRUNE_INBOX, min(before, time.time() - REDELIVERED), PIECE)
         for prefix in prefixes:
-            total += await self._delete(PRUNE_KEPT, before, prefix, prefix + LAST, PIECE)
+            total += await self._delete(PRUNE_KEPT, before, prefix, prefix + LAST, len(prefix) + 1, PIECE)
         return total
 
     async def _delete(self, sql: str, *bounds: object) -> int:

@@ -95,6 +95,7 @@ def _commit(db: sqlite3.Connection, batch: list[_Item]) -> list[_Result]:
     """Run a batch in one transaction. When a statement fails, each piece of work gets a transaction of its own; when
     the transaction itself does (locked, no space), trying it again for each would only multiply the wait."""
     results: list[_Result] = []
+    _rollback(db)  # the last one may have failed to
     try:
         db.execute("BEGIN IMMEDIATE")
         for work, future in batch:
@@ -102,12 +103,20 @@ def _commit(db: sqlite3.Connection, batch: list[_Item]) -> list[_Result]:
         db.execute("COMMIT")
     except Exception as error:
         begun = db.in_transaction
-        if begun:
-            db.execute("ROLLBACK")
+        _rollback(db)
         if begun and len(results) < len(batch) > 1:
             return [result for item in batch for result in _commit(db, [item])]
         return [(future, None, error) for _, future in batch]
     return results
+
+
+def _rollback(db: sqlite3.Connection) -> None:
+    """Should it fail, the transaction stays open: no other can be begun and committed before it is rolled back."""
+    if db.in_transaction:
+        try:
+            db.execute("ROLLBACK")
+        except sqlite3.Error as error:
+            log.error("store: a transaction could not be rolled back: %s", error)
 
 
 def _settle(results: list[_Result]) -> None:

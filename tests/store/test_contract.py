@@ -12,6 +12,7 @@ import pytest
 from bridge.store import Engine, Handle, Job, StoreError, open_engine
 
 ENGINES = ["sqlite"]
+DAY = 86400.0
 Open = Callable[[Handle | None], Awaitable[Engine]]
 
 
@@ -160,19 +161,180 @@ async def test_stop_halts_the_running_job_of_a_lane_only(opened: Open) -> None:
     await worker.until(lambda: worker.ended == ["a1", "a2"])
 
 
-async def test_waiting_jobs_can_be_taken_out_of_a_lane(opened: Open) -> None:
+async def test_waiting_jobs_are_told_in_order_and_stay(opened: Open) -> None:
     worker = Worker()
     engine = await opened(worker)
-    await engine.submit([job("a1"), job("a2"), job("a3")])
-    await worker.until(lambda: worker.began == ["a1"])
-    assert [taken.key for taken in await engine.take_waiting("lane")] == ["a2", "a3"]
-    assert await engine.take_waiting("nowhere") == []
+    await engine.submit([job("a1"), job("a2"), job("b1", "other"), job("a3")])
+    await worker.until(lambda: "a1" in worker.began)
+    assert [(waits.key, waits.body) for waits in await engine.waiting("lane")] == [("a2", b"a2"), ("a3", b"a3")]
+    assert await engine.waiting("nowhere") == await engine.waiting("other") == []
     worker.gate.set()
+    await worker.until(lambda: len(worker.ended) == 4)
+    assert await engine.waiting("lane") == []
+
+
+class Reader(Worker):
+    """Notes the body with which a job is begun, and leaves a job that is to begin anew."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bodies: list[tuple[str, bytes]] = []
+
+    async def __call__(self, work: Job) -> bool:
+        self.bodies.append((work.halted, work.body))
+        return await super().__call__(work) and work.halted != "again"
+
+
+async def test_a_running_job_that_is_amended_begins_anew_with_the_new_body(opened: Open) -> None:
+    worker = Reader()
+    engine = await opened(worker)
+    await engine.submit([job("a")])
+    await worker.until(lambda: worker.began == ["a"])
+    assert await engine.amend("a", "lane", b"second")
+    await worker.until(lambda: len(worker.began) == 2)
+    assert await engine.amend("a", "lane", b"third")
+    await worker.until(lambda: len(worker.began) == 3)
+    worker.gate.set()
+    await worker.until(lambda: len(worker.ended) == 3)
+    assert worker.bodies == [("", b"a"), ("", b"second"), ("", b"third")]
     await engine.close(10.0)
     again = Worker()
     await opened(again)
-    assert worker.ended == ["a1"]
     assert again.began == []
+
+
+async def test_a_job_that_is_amended_before_its_turn_is_run_once(opened: Open) -> None:
+    worker = Reader()
+    engine = await opened(worker)
+    await engine.submit([job("a1"), job("a2")])
+    await worker.until(lambda: worker.began == ["a1"])
+    assert await engine.amend("a2", "lane", b"second")
+    assert [waits.body for waits in await engine.waiting("lane")] == [b"second"]
+    worker.gate.set()
+    await worker.until(lambda: len(worker.ended) == 2)
+    assert worker.bodies == [("", b"a1"), ("", b"second")]
+
+
+async def test_only_the_newest_open_job_of_its_lane_is_amended(opened: Open) -> None:
+    worker = Reader()
+    engine = await opened(worker)
+    await engine.submit([job("a1"), job("a2"), job("b1", "b")])
+    await worker.until(lambda: len(worker.began) == 2)
+    assert not await engine.amend("a1", "lane", b"x"), "a2 came after it"
+    assert not await engine.amend("b1", "lane", b"x"), "another lane's"
+    assert not await engine.amend("never", "lane", b"x")
+    assert await engine.stop("b") == 1
+    assert not await engine.amend("b1", "b", b"x"), "it is being stopped"
+    worker.gate.set()
+    await worker.until(lambda: len(worker.ended) == 3)
+    await engine.close(10.0)
+    again = Reader()
+    engine = await opened(again)
+    assert not await engine.amend("a2", "lane", b"x"), "done"
+    assert not await engine.amend("b1", "b", b"x"), "done"
+    assert worker.bodies == [("", b"a1"), ("", b"b1"), ("", b"a2")]
+
+
+async def test_an_amendment_that_comes_as_its_job_ends_is_either_obeyed_or_refused(opened: Open) -> None:
+    worker = Reader()
+    engine = await opened(worker)
+
+    async def race(key: str, head_start: int) -> None:
+        worker.gate.clear()
+        await engine.submit([job(key)])
+        await worker.until(lambda: key in worker.began)
+        amending = asyncio.create_task(engine.amend(key, "lane", b"second"))
+        for _ in range(head_start):
+            await asyncio.sleep(0)
+        worker.gate.set()
+        obeyed = await amending
+        await engine.submit([job(f"{key} after")])
+        await worker.until(lambda: f"{key} after" in worker.ended)
+        assert obeyed == (worker.began.count(key) == 2)
+
+    for n in range(20):
+        await race(f"a{n}", n % 10)
+
+
+async def test_what_was_amended_is_durable(opened: Open) -> None:
+    engine = await opened(None)
+    await engine.submit([job("a")])
+    assert await engine.amend("a", "lane", b"second")
+    await engine.close(0.0)
+    worker = Reader()
+    await opened(worker)
+    await worker.until(lambda: worker.began == ["a"])
+    assert worker.bodies == [("", b"second")]
+
+
+async def test_a_stop_after_an_amendment_still_stops(opened: Open) -> None:
+    async def handle(work: Job) -> bool:
+        seen.append((work.halted, work.body))
+        halted = asyncio.Event()
+        work.on_halt = halted.set
+        began.set()
+        if work.halted != "stop":
+            await halted.wait()
+            await leave.wait()
+            return False
+        ended.set()
+        return True
+
+    seen: list[tuple[str, bytes]] = []
+    began, leave, ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    engine = await opened(handle)
+    await engine.submit([job("a")])
+    await began.wait()
+    assert await engine.amend("a", "lane", b"second")
+    assert await engine.stop("lane") == 1
+    leave.set()
+    await asyncio.wait_for(ended.wait(), 10)
+    assert seen == [("", b"a"), ("stop", b"second")]
+
+
+async def test_closing_wins_over_an_amendment(opened: Open) -> None:
+    began, halts = asyncio.Event(), asyncio.Semaphore(0)
+
+    async def handle(work: Job) -> bool:
+        work.on_halt = halts.release
+        began.set()
+        await halts.acquire()  # the amendment
+        await halts.acquire()  # the end
+        assert work.halted == "park"
+        return False
+
+    engine = await opened(handle)
+    await engine.submit([job("a")])
+    await began.wait()
+    assert await engine.amend("a", "lane", b"second")
+    began.clear()
+    await engine.close(0.0)
+    assert not began.is_set(), "it was not begun anew"
+    worker = Reader()
+    await opened(worker)
+    await worker.until(lambda: worker.began == ["a"])
+    assert worker.bodies == [("", b"second")]
+
+
+async def test_a_handler_that_is_cancelled_from_within_leaves_its_job_and_not_its_lane(opened: Open) -> None:
+    worker = Worker()
+    worker.gate.set()
+
+    async def handle(work: Job) -> bool:
+        if work.key == "bad":
+            raise asyncio.CancelledError
+        return await worker(work)
+
+    engine = await opened(handle)
+    await engine.submit([job("bad"), job("good")])
+    await worker.until(lambda: worker.ended == ["good"])
+    await engine.submit([job("better")])
+    await worker.until(lambda: worker.ended == ["good", "better"])
+    await engine.close(0.0)
+    again = Worker()
+    again.gate.set()
+    await opened(again)
+    await again.until(lambda: again.ended == ["bad"])
 
 
 async def test_values_take_effect_in_order_and_survive(opened: Open) -> None:
@@ -187,21 +349,44 @@ async def test_values_take_effect_in_order_and_survive(opened: Open) -> None:
     assert await again.get("counter", "here") == [b"19", b"\x00\xff"]
 
 
-async def test_what_is_old_and_done_is_pruned_and_nothing_else(opened: Open) -> None:
+async def test_what_is_old_and_done_is_pruned_and_nothing_else(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now - 3 * DAY)
     worker = Worker()
     engine = await opened(worker)
-    await engine.submit([job(f"done{n}", f"lane{n}") for n in range(1200)])
-    worker.gate.set()
-    await worker.until(lambda: len(worker.ended) == 1200)
-    worker.gate.clear()
     await engine.submit([job("running", "r"), job("waiting", "r")])
-    await engine.put({"answer:1": b"x", "answer:\U0010fffe": b"y", "answers": b"z", "session:1": b"s"})
-    assert await engine.prune(0.0, ["answer:"]) == 0, "nothing is that old"
-    assert await engine.prune(time.time() + 1, ["answer:"]) == 1202
-    assert await engine.get("answer:1", "answers", "session:1") == [None, b"z", b"s"]
+    await worker.until(lambda: worker.began == ["running"])
+    await engine.submit([job(f"done{n}", f"lane{n}") for n in range(1200)])
+    await worker.until(lambda: len(worker.began) == 1201)
+    for n in range(1200):
+        await engine.stop(f"lane{n}")
+    await worker.until(lambda: len(worker.ended) == 1200)
+    old = {"answer:1", "answer:\U0010fffe", "answers", "session:1", "answer:running", "answer:waiting", "answer:done7"}
+    await engine.put(dict.fromkeys(old, b"x"))
+    assert await engine.prune(now - 4 * DAY, ["answer:"]) == 0, "nothing is that old"
+    monkeypatch.setattr(time, "time", lambda: now)
+    await engine.put({"answer:new": b"x"})
+    assert await engine.prune(now - 2.5 * DAY, ["answer:"]) == 1203
+    assert await engine.get("answer:1", "answer:done7") == [None, None]
+    kept = ("answers", "session:1", "answer:new", "answer:running", "answer:waiting")
+    assert await engine.get(*kept) == [b"x"] * 5, "a job that is not done finds its answer"
     assert await engine.submit([job("waiting"), job("done7")]) == [False, True]
     worker.gate.set()
     await worker.until(lambda: "waiting" in worker.ended)
+
+
+async def test_what_was_done_is_known_for_two_days(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = time.time()
+    worker = Worker()
+    worker.gate.set()
+    engine = await opened(worker)
+    for days in (3, 1):
+        monkeypatch.setattr(time, "time", lambda days=days: now - days * DAY)
+        await engine.submit([job(f"{days} days")])
+    await worker.until(lambda: len(worker.ended) == 2)
+    monkeypatch.setattr(time, "time", lambda: now)
+    assert await engine.prune(now, []) == 1
+    assert await engine.submit([job("3 days"), job("1 days")]) == [True, False]
 
 
 async def test_a_slot_lets_a_burst_through_and_then_its_rate(opened: Open) -> None:
