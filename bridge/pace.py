@@ -7,13 +7,17 @@ Rules of this file:
   many through in its first window, and platforms punish that with minutes of silence;
 - durable calls (final texts, what a user waits for) may use all of the budget, previews leave a reserve and stretch out
   as the window fills;
+- who finds the bot's window full gets a place in a queue, and each chat is told its own time: were all told when the
+  window opens, they would race for it, some would win each time, and a thousand would ask for every call that is made.
+  One queue for durable calls, one for previews; a chat has one place in each, so previews thin out evenly;
+- a durable call that found no place of its chat to use up pushes the previews back: together they keep to their share;
 - during a hold nothing goes out: calls within a penalty lengthen it (Telegram).
 """
 
 from __future__ import annotations
 
-from collections import deque
-from math import ceil
+from collections import OrderedDict, deque
+from math import ceil, inf
 
 from bridge.model import Caps, Rate
 
@@ -31,6 +35,10 @@ WIDE = 3, 10.0
 """Refusals in so many chats within so many seconds mean the whole bot: the platform does not say which limit it was."""
 GUESS_MOST = 60.0
 """Seconds that such a guess silences the bot: one of the chats may have earned hours of its own."""
+EASE = 1.05
+"""Places are so much farther apart than the window asks: a call that comes late must not hold up the next ones."""
+LATE = 2.0
+"""Seconds for which a place is kept behind its time: whoever has not come by then has given up."""
 IDLE_LINES = 10_000
 """Above this many chats, those with an empty window are forgotten."""
 
@@ -60,12 +68,57 @@ class _Window:
         return max(0.0, self.log[over - 1] + self.rate.seconds - now) if over > 0 else 0.0
 
 
+class _Queue:
+    """The chats that wait for the bot's window. Places are a step apart, so each costs a look or two."""
+
+    __slots__ = ("_end", "_late", "_places")
+
+    def __init__(self) -> None:
+        self._places: OrderedDict[str, float] = OrderedDict()  # chat -> its time, but for ``_late``; in this order
+        self._end = -inf
+        self._late = 0.0  # seconds by which everybody was pushed back
+
+    def wait(self, chat: str, now: float, own: float, bot: float, step: float) -> float:
+        """Seconds until ``chat`` may go, when it has to wait ``own`` seconds for its own sake and ``bot`` for all."""
+        places = self._places
+        while places and next(iter(places.values())) + self._late < now - LATE:
+            places.popitem(last=False)
+        place = places.get(chat)
+        if place is None:
+            if not places and bot <= SOON:
+                return own
+            place = max(self._end, now + bot - self._late)
+            ahead = place + self._late - now
+            if own > ahead + SOON:  # it comes for a place when this one's time would be its own
+                return own - ahead
+            places[chat] = place
+            self._end = place + step
+        return max(own, bot, place + self._late - now)
+
+    def __contains__(self, chat: str) -> bool:
+        return chat in self._places
+
+    def leave(self, chat: str) -> bool:
+        """Give a place up; did the chat have one?"""
+        return self._places.pop(chat, None) is not None
+
+    def push(self, seconds: float) -> None:
+        if self._places:
+            self._late += seconds
+
+    def clear(self) -> None:
+        self._places.clear()
+        self._end = -inf
+
+
 class Budget:
     """The calls of one bot."""
 
     def __init__(self) -> None:
         self._bot: _Window | None = None
         self._chats: dict[str, _Window] = {}
+        self._finals = _Queue()
+        self._previews = _Queue()
         self._bot_hold = 0.0
         self._refused: dict[str, float] = {}  # chat -> when
         self._gap = 0.0  # seconds between two calls of the bot after a penalty for all of it
@@ -76,38 +129,55 @@ class Budget:
         if self._bot is None and caps.bot_rate is not None:
             self._bot = _Window(caps.bot_rate)
         line = self._line(chat, caps.rate, now)
-        wait = self.wait(chat, now, durable=durable)
+        own = 0.0
         if line is not None:
-            wait = max(wait, self._spread(line, now) if durable else self._stretch(line, caps.interval, now))
-        if wait <= SOON:
-            self._count(line, now, 1)
-            return 0.0
-        return wait
+            own = self._spread(line, now) if durable else self._stretch(line, caps.interval, now)
+        return self._take(chat, line, now, own, durable)
 
     def spend(self, chat: str, now: float, *, durable: bool) -> float:
         """The same for a call outside an answer: only limits that are known by then bind it."""
-        wait = self.wait(chat, now, durable=durable)
-        if wait <= SOON:
-            self._count(self._chats.get(chat), now, 1)
-            return 0.0
-        return wait
-
-    def wait(self, chat: str, now: float, *, durable: bool) -> float:
-        if self._gap and now - self._bot_hold > SLOW_AFTER_HOLD:
-            self._gap = 0.0
-        wait = max(0.0, self._bot_hold - now, self._next - now if self._gap else 0.0)
-        line = self._chats.get(chat)
-        if line is not None:
-            wait = max(wait, line.wait(now, line.rate.calls))
-        if self._bot is not None:
-            share = 1.0 if durable else COSMETIC_SHARE
-            wait = max(wait, self._bot.wait(now, max(1.0, self._bot.rate.calls * share)))
-        return wait
+        return self._take(chat, self._chats.get(chat), now, 0.0, durable)
 
     def spent(self, chat: str, now: float, calls: int) -> None:
         """Count calls that were made beyond the one taken."""
         if calls > 0:
             self._count(self._chats.get(chat), now, calls)
+            self._previews.push(calls * self._step(durable=False))
+
+    def _take(self, chat: str, line: _Window | None, now: float, own: float, durable: bool) -> float:
+        if self._gap and now - self._bot_hold > SLOW_AFTER_HOLD:
+            self._gap = 0.0
+            self._clear()
+        if line is not None:
+            own = max(own, line.wait(now, line.rate.calls))
+        durable = durable or chat in self._finals  # a first preview that was urgent has become one of many
+        queue = self._finals if durable else self._previews
+        wait = queue.wait(chat, now, own, self._bot_wait(now, durable), self._step(durable))
+        if wait > SOON:
+            return wait
+        self._count(line, now, 1)
+        if durable:
+            self._finals.leave(chat)
+        if not self._previews.leave(chat):
+            self._previews.push(self._step(durable=False))
+        return 0.0
+
+    def _bot_wait(self, now: float, durable: bool) -> float:
+        wait = max(0.0, self._bot_hold - now, self._next - now if self._gap else 0.0)
+        if self._bot is not None:
+            wait = max(wait, self._bot.wait(now, max(1.0, self._bot.rate.calls * (1.0 if durable else COSMETIC_SHARE))))
+        return wait
+
+    def _step(self, durable: bool) -> float:
+        """Seconds between two places."""
+        if self._bot is None:
+            return self._gap
+        rate = self._bot.rate
+        return max(self._gap, EASE * rate.seconds / (rate.calls * (1.0 if durable else COSMETIC_SHARE)))
+
+    def _clear(self) -> None:
+        self._finals.clear()
+        self._previews.clear()
 
     def hold(self, chat: str, now: float, seconds: float, *, whole_bot: bool = False) -> None:
         """The platform has asked for silence."""
@@ -123,6 +193,7 @@ class Budget:
             if wide and not whole_bot:
                 seconds = min(seconds, GUESS_MOST)
             self._bot_hold = self._next = max(self._bot_hold, now + seconds + MARGIN)
+            self._clear()  # all of them have another time now
 
     def _count(self, line: _Window | None, now: float, calls: int) -> None:
         self._next = max(self._next, now + self._gap)
