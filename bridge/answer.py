@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from bridge.model import Message
+
 
 class Answer(msgspec.Struct, omit_defaults=True):
     """Kept under ``answer:{job}``. ``text`` is what came so far, or all of it once ``whole``."""
@@ -17,9 +19,24 @@ class Answer(msgspec.Struct, omit_defaults=True):
     ids: tuple[str, ...] = ()
     parts: int = 0
     """Parts that are on the screen."""
+    filed: int = 0
+    """Files that were sent behind them."""
+    attempting: int = -1
+    """The part that was about to be sent, where sending it twice would show it twice; -1 = none."""
     text: str = ""
     note: str = ""
     whole: bool = False
+    thinking: str = ""
+    """The end of the model's reasoning."""
+    asked: Message | None = None
+    """The question, where it was put together from several messages."""
+    edited: float = 0.0
+    """Of which edit of the question this is the answer."""
+    piece_of: str = ""
+    """The job whose question this message is a piece of: it is answered there."""
+
+    def row(self, job: str) -> dict[str, bytes | None]:
+        return {answer_key(job): msgspec.json.encode(self)}
 
     def __repr__(self) -> str:
         return f"Answer(attempt={self.attempt}, begun={self.begun}, whole={self.whole})"

@@ -13,25 +13,29 @@ import asyncio
 import importlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import aiohttp
-import httpx
 import msgspec
-from aiohttp import web
 
 import adapters
 import bridge
-from bridge import http
+from bridge import http, online
+from bridge.addresses import host_of
+from bridge.appapi import AppApi
+from bridge.attach import Attaching
 from bridge.config import Config, ConfigError, span
 from bridge.core import Bot, Core
+from bridge.download import Downloads
 from bridge.fastgpt import FastGPT
-from bridge.model import Adapter, AnyEvent, Fatal, Handler, State
+from bridge.host import BotHost
+from bridge.links import Links
+from bridge.model import Adapter, AnyEvent, Attachment, BridgeError, Fatal, Finding, State
 from bridge.pace import Budget
-from bridge.store import Engine, open_engine
+from bridge.question import Questions
+from bridge.store import open_engine
 from bridge.turn import Turns
 from bridge.wire import Wire
 
@@ -39,7 +43,7 @@ log = logging.getLogger(__name__)
 
 RESTART = 1.0, 60.0
 """Seconds before an adapter that fell over is started again: the first, the most."""
-PRUNED = ("answer:", "said:", "history:")
+PRUNED = ("answer:", "said:", "history:", "file:")
 """What the store forgets after ``retention``. Sessions stay: an old chat goes on where it was."""
 PRUNE_EVERY = 3600.0
 SETTLE = 1.0
@@ -83,41 +87,6 @@ def own_adapters() -> None:
         )
 
 
-class _Host:
-    """What one adapter gets: bridge.model.Host."""
-
-    def __init__(self, name: str, wire: Wire, proxy: str, engine: Engine, server: http.Server, budget: Budget) -> None:
-        self.http: httpx.AsyncClient = wire.client(proxy)
-        self._name = name
-        self._wire = wire
-        self._proxy = proxy
-        self._engine = engine
-        self._server = server
-        self._budget = budget
-
-    def connection(self, url: str) -> tuple[aiohttp.ClientSession, str | None]:
-        return self._wire.connection(url, self._proxy)
-
-    def state(self, state: State) -> None:
-        if self._server.state(self._name, state):
-            log.info("bot %s: %s%s", self._name, state.state, f" ({state.detail})" if state.detail else "")
-
-    async def load(self, key: str) -> bytes | None:
-        return (await self._engine.get(f"adapter:{self._name}:{key}"))[0]
-
-    async def save(self, key: str, value: bytes) -> None:
-        await self._engine.put({f"adapter:{self._name}:{key}": value})
-
-    def route(self, method: str, path: str, handler: Handler) -> None:
-        self._server.route(method, path, handler)
-
-    def local(self, request: web.Request) -> bool:
-        return http.local(request)
-
-    async def spend(self, chat: str, durable: bool) -> float:
-        return self._budget.spend(chat, asyncio.get_running_loop().time(), durable=durable)
-
-
 class Bridge:
     """One config, running. ``async with`` starts it; leaving ends it within ``shutdown_grace``."""
 
@@ -128,10 +97,17 @@ class Bridge:
         self.core = Core(self.engine)
         self.server = http.Server(config.http.admin_token, self._store_writes)
         self._bots: dict[str, Bot] = {}
-        self._turns = Turns(self.engine, self._bots, self.core)
+        self._public_url = config.http.public_url.rstrip("/")
+        links = Links(self.engine, self._public_url, self._fetch) if self._public_url else None
+        if links:
+            for method in ("GET", "HEAD"):
+                self.server.route(method, links.PATH, links.handler)
+        questions = Questions(self.engine, Attaching(links))
+        self._turns = Turns(self.engine, self._bots, self.core, questions)
         self._running: list[asyncio.Task[None]] = []
         self._housekeeping: list[asyncio.Task[None]] = []
         self._health = (0.0, False)
+        self._downloads: Downloads | None = None
         self.port = 0
 
     async def __aenter__(self) -> Bridge:
@@ -148,13 +124,7 @@ class Bridge:
 
     async def _start(self) -> None:
         config = self._config
-        apps = {name: FastGPT(app, self._wire.client(app.proxy)) for name, app in config.fastgpt.items()}
-        for name, bot in config.bots.items():
-            budget = Budget()
-            host = _Host(name, self._wire, bot.proxy, self.engine, self.server, budget)
-            adapter: Adapter = self._platforms.module(bot.platform).Adapter(name, bot.options, host)
-            self._bots[name] = Bot(name, bot, adapter, apps[bot.app], config.fastgpt[bot.app], budget)
-            host.state(State("connecting"))
+        self._build()
         self.port = self.server.listen(*config.http.address)
         await self.engine.start(self._turns.run)
         self._housekeeping = [asyncio.create_task(self._prune(), name="prune")]
@@ -166,6 +136,41 @@ class Bridge:
                 await self.server.settled.wait()
         await self.server.serve()
 
+    def _build(self) -> None:
+        """Make the bots and what they need; no IO."""
+        config = self._config
+        self._downloads = downloads = Downloads(
+            self._wire, [host_of(app.base_url) for app in config.fastgpt.values()], config.allow_private
+        )
+        clients = {name: self._wire.client(app.proxy) for name, app in config.fastgpt.items()}
+        apps = {name: FastGPT(app, clients[name]) for name, app in config.fastgpt.items()}
+        apis = {name: AppApi(app, clients[name]) for name, app in config.fastgpt.items()}
+        for name, bot in config.bots.items():
+            budget = Budget()
+            host = BotHost(name, self._wire, bot.proxy, self.engine, self.server, budget, downloads, self._public_url)
+            adapter: Adapter = self._platforms.module(bot.platform).Adapter(name, bot.options, host)
+            self._bots[name] = Bot(name, bot, adapter, apps[bot.app], apis[bot.app], config.fastgpt[bot.app], budget)
+            host.state(State("connecting"))
+
+    def _fetch(self, bot: str, attachment: Attachment) -> AsyncIterator[bytes]:
+        if bot not in self._bots:
+            raise BridgeError(f"bot {bot} is not in the config any more")
+        return self._bots[bot].adapter.fetch(attachment)
+
+    async def probe(self) -> AsyncIterator[tuple[str, Finding]]:
+        """Try every app and bot, a row at a time; nothing is run (``check --online``)."""
+        self._wire = Wire()
+        try:
+            await self.engine.start(None)
+            self._build()
+            for name, app in self._config.fastgpt.items():
+                yield f"app {name}", await online.app(app, self._wire.client(app.proxy))
+            for name, bot in self._bots.items():
+                for finding in await bot.adapter.probe():
+                    yield f"bot {name}", finding
+        finally:
+            await self._stop(0.0)
+
     async def _stop(self, grace: float) -> None:
         tasks = [*self._running, *self._housekeeping]
         for task in tasks:
@@ -175,6 +180,8 @@ class Bridge:
         await self.engine.close(grace)
         await self._turns.close()
         await self.server.close()
+        if self._downloads is not None:
+            await self._downloads.close()
         await self._wire.close()
 
     async def _keep_running(self, bot: Bot) -> None:

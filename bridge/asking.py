@@ -84,7 +84,7 @@ class Asking:
                 elif error.reason == "busy" and busy < BUSY_TRIES:
                     busy += 1
                     if busy == 1 and self._attempt:  # our own run, lost in a crash, still holds the chat
-                        await self._bot.app.stop(self._ask.chat_id)
+                        await self._bot.api.stop(self._ask.chat_id)
                     wait = min(BUSY_WAIT[1], BUSY_WAIT[0] * busy)
                 elif not sent and time.monotonic() < deadline:
                     wait, unsent = unsent, min(UNSENT_WAIT[1], unsent * 2)
@@ -99,6 +99,8 @@ class Asking:
         async with aclosing(self._bot.app.stream(self._ask)) as pieces:
             async for piece in pieces:
                 if isinstance(piece, Delta):
+                    if piece.thinking and self._bot.config.reasoning == "fold":
+                        pump.think(piece.thinking)
                     pump.feed(piece.text)
                 elif isinstance(piece, Status):
                     pump.status(f"{piece.text}…")

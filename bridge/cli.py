@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import io
 import logging
-import os
-import signal
+import resource
 import sys
 import tempfile
-import time
 import tomllib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 
@@ -25,6 +21,7 @@ from bridge.app import Bridge, Platforms, own_adapters
 from bridge.config import App, Bot, Config, ConfigError, Http
 from bridge.configfile import load
 from bridge.model import BridgeError
+from bridge.serve import only_one, serve
 
 CONFIG = click.option(
     "-c", "--config", "path", type=click.Path(path_type=Path), default=Path("config.yaml"), show_default=True
@@ -58,18 +55,43 @@ def cli(verbose: bool) -> None:
 def run(path: Path) -> None:
     """Run the service."""
     config = load(path, Platforms(adapters.ADAPTERS))
-    with _only_one(config):
-        asyncio.run(_serve(config, lambda: load(path, Platforms(adapters.ADAPTERS))))
+    _raise_file_limit()
+    with only_one(config):
+        asyncio.run(serve(config, lambda: load(path, Platforms(adapters.ADAPTERS))))
+
+
+def _raise_file_limit() -> None:
+    """Each answer holds a connection, and shells start programs with 1,024 files at most."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 @cli.command()
 @CONFIG
-def check(path: Path) -> None:
+@click.option("--online", is_flag=True, help="Try keys, tokens and the platforms' settings too. Takes no message.")
+def check(path: Path, online: bool) -> None:
     """Say whether the config is right, and what is wrong with it."""
     config = load(path, Platforms(adapters.ADAPTERS))
     for name, bot in config.bots.items():
         click.echo(f"bot {name}: {bot.platform}, answers from {bot.app} ({config.fastgpt[bot.app].base_url})")
     click.echo(f"{path} is right")
+    scheme, _, file = config.store.partition(":")
+    if scheme == "sqlite" and not Path(file).exists():
+        config = msgspec.structs.replace(config, store="sqlite::memory:")  # looking must not make a store
+    if online and not asyncio.run(_probe(config)):
+        sys.exit(2)
+
+
+async def _probe(config: Config) -> bool:
+    """A row for each thing that was tried, and what to do about it; True when all is well."""
+    fine = True
+    async for where, finding in Bridge(config).probe():
+        fine = fine and finding.ok
+        click.echo(f"{'ok   ' if finding.ok else 'FAULT'} {where}: {finding.text}")
+        if finding.fix:
+            click.echo(f"      {'fix: ' if not finding.ok else 'note: '}{finding.fix}")
+    return fine
 
 
 @cli.command()
@@ -121,69 +143,7 @@ def demo(port: int | None) -> None:
             store=f"sqlite:{folder}/demo.db",
             http=Http(listen=f"127.0.0.1:{port}"),
         )
-        asyncio.run(_serve(config, lambda: config, builtin.mount))
-
-
-async def _serve(config: Config, reload: Callable[[], Config], mount: Callable[[Bridge], None] | None = None) -> None:
-    """Run until a signal. SIGHUP runs a new config in the place of the old: its answers are parked and taken up."""
-    loop = asyncio.get_running_loop()
-    signals: asyncio.Queue[int] = asyncio.Queue()
-
-    def received(number: int) -> None:
-        if number != signal.SIGHUP and ending:
-            os._exit(1)  # asked twice: now means now
-        if number != signal.SIGHUP:
-            ending.append(number)
-        signals.put_nowait(number)
-
-    ending: list[int] = []
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        loop.add_signal_handler(number, received, number)
-    while not ending:
-        bridge = Bridge(config)
-        if mount is not None:
-            mount(bridge)
-        async with bridge:
-            host, _ = config.http.address
-            address = f"http://{f'[{host}]' if ':' in host else host}:{bridge.port}"
-            for name, bot in config.bots.items():
-                if bot.platform == "web":
-                    click.echo(f"{address}/chat/{name}")
-            click.echo(f"ready on {address}, stop with Ctrl-C")
-            while await signals.get() == signal.SIGHUP:
-                try:
-                    config = reload()
-                    break
-                except ConfigError as error:
-                    for fault in error.faults:
-                        logging.error("config not reloaded: %s", fault)
-
-
-@contextmanager
-def _only_one(config: Config) -> Iterator[None]:
-    """Two processes on one SQLite file would answer everything twice."""
-    scheme, _, path = config.store.partition(":")
-    if scheme != "sqlite" or path == ":memory:":
-        yield
-        return
-    lock = Path(f"{path}.lock")
-    try:
-        lock.parent.mkdir(parents=True, exist_ok=True)
-        file = lock.open("w")
-    except OSError as error:
-        reason = f"cannot write in the folder {lock.parent}: {error.strerror}"
-        raise BridgeError(f"store {config.store}: {reason}") from None
-    with file:
-        deadline = time.monotonic() + config.shutdown_grace + 5
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise BridgeError(f"another fastgpt-bridge is running on {path}") from None
-                time.sleep(0.1)
-        yield
+        asyncio.run(serve(config, lambda: config, builtin.mount))
 
 
 def main() -> None:

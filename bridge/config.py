@@ -61,6 +61,7 @@ class Bot(msgspec.Struct, frozen=True, kw_only=True):
     """Idle hours after which a new context begins; 0 = never."""
     variables: dict[str, str] = {}
     welcome: str = ""
+    reasoning: Literal["hide", "fold"] = "hide"
     proxy: str = ""
     options: Any = None
 
@@ -70,6 +71,8 @@ class Bot(msgspec.Struct, frozen=True, kw_only=True):
 
 class Http(msgspec.Struct, frozen=True, kw_only=True):
     listen: str = "127.0.0.1:8080"
+    public_url: str = ""
+    """Where the world reaches this port, as https://bot.example.com; a path before it is kept."""
     admin_token: str = ""
 
     def __repr__(self) -> str:
@@ -90,6 +93,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     http: Http = Http()
     shutdown_grace: float = 8
     retention: str = "30d"
+    allow_private: list[str] = []
+    """Addresses, networks or host names that are not public and may be fetched from all the same."""
 
 
 def rate(text: str) -> tuple[int, float]:

@@ -228,12 +228,16 @@ class _Reader:
                 rate(bot.per_user)
             except ValueError as error:
                 self._fault(f"bots.{name}.per_user", f"{bot.per_user!r}: {error}")
+            if getattr(bot.options, "needs_public_url", False) and not config.http.public_url:
+                self._fault("http.public_url", f"is needed by bots.{name}: the platform calls the bot there")
         try:
             span(config.retention)
         except ValueError as error:
             self._fault("retention", f"{config.retention!r}: {error}")
         if not re.match("sqlite:.", config.store):
             self._fault("store", "must be sqlite:PATH")
+        if config.http.public_url and not re.fullmatch(r"https?://[^/@?#]+(/[^?#]*)?", config.http.public_url):
+            self._fault("http.public_url", f"{config.http.public_url!r}: write it as https://bot.example.com")
         try:
             config.http.address  # noqa: B018 - it parses
         except ValueError:

@@ -13,11 +13,13 @@ from __future__ import annotations
 
 import logging
 import re
+import time
 from dataclasses import dataclass
 
 import msgspec
 
 from bridge.answer import Said, said_key
+from bridge.appapi import AppApi
 from bridge.config import App, rate
 from bridge.config import Bot as BotConfig
 from bridge.fastgpt import FastGPT
@@ -31,8 +33,13 @@ log = logging.getLogger(__name__)
 
 STOP_KEY = "stop"
 ASK, NEW, RETRY, HELP, START, STOP = "ask", "new", "retry", "help", "start", "stop"
+WELCOME, SAY = "welcome", "say"
 _COMMANDS = {"/new": NEW, "/reset": NEW, "新对话": NEW, "/stop": STOP, "/retry": RETRY, "/help": HELP, "/start": START}
 _FOR_ANOTHER = re.compile(r"/\w+@\w+")
+BACKLOG = 60.0
+"""Seconds after which a message is no sign of haste any more: it waited while the bridge was away."""
+GROUPS_MOST = 1000
+"""Albums that are remembered, to count each as one message."""
 
 
 class Task(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -40,7 +47,7 @@ class Task(msgspec.Struct, frozen=True, omit_defaults=True):
 
     event: AnyEvent
     does: str = ASK
-    """ask | new | retry | stop | say"""
+    """ask | new | retry | stop | welcome | say"""
     text: str = ""
     """What to say, with ``say``."""
 
@@ -56,6 +63,7 @@ class Bot:
     config: BotConfig
     adapter: Adapter
     app: FastGPT
+    api: AppApi
     app_config: App
     budget: Budget
 
@@ -70,6 +78,7 @@ class Bot:
 class Core:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._groups: dict[str, None] = {}  # in the order of their first message
 
     async def receive(self, bot: Bot, event: AnyEvent) -> str | None:
         """See bridge.model.Receive."""
@@ -80,7 +89,7 @@ class Core:
         elif isinstance(event, Press):
             return await self._press(bot, event)
         elif isinstance(event, Entered) and event.first:
-            await self._say(bot, event, bot.config.welcome or say("welcome", bot.language(event)))
+            await self._submit(bot, event, Task(event, WELCOME), self._aside(bot, event))
         return None
 
     # ------------------------------------------------------------ guards
@@ -102,7 +111,8 @@ class Core:
             await self._say(bot, event, say("not_allowed", bot.language(event), user=user))
 
     @staticmethod
-    def _addressed(bot: Bot, event: Message, command: str) -> bool:
+    def addressed(bot: Bot, event: Message, command: str = ASK) -> bool:
+        """Is the message for the bot?"""
         if event.conversation.kind == "private":
             return True
         mode = bot.config.groups
@@ -113,18 +123,19 @@ class Core:
     # ------------------------------------------------------------ messages
 
     async def _message(self, bot: Bot, event: Message) -> None:
-        command = _COMMANDS.get(event.text.strip().lower(), ASK)
-        if not self._addressed(bot, event, command):
-            return
-        if command == STOP:
+        command = _command(event.text)
+        if not self.addressed(bot, event, command) and not (event.group and bot.config.groups != "off"):
+            return  # a piece of an album may be: its caption is on another
+        if event.edited:
+            await self._amend(bot, event, command)
+        elif command == STOP:
             await self._submit(bot, event, Task(event, STOP), self._aside(bot, event))
-        elif command in (HELP, START):
-            text = bot.config.welcome or say("welcome", bot.language(event))
-            if command == HELP:
-                to = event.conversation
-                text = say("help", bot.language(event), user=event.user.id, chat=to.chat)
-            await self._say(bot, event, text)
-        elif command == ASK and not event.text.strip():
+        elif command == START:
+            await self._submit(bot, event, Task(event, WELCOME), self._aside(bot, event))
+        elif command == HELP:
+            to = event.conversation
+            await self._say(bot, event, say("help", bot.language(event), user=event.user.id, chat=to.chat))
+        elif command == ASK and not _asks(event):
             await self._say(bot, event, say("no_text", bot.language(event)))
         elif wait := await self._too_fast(bot, event):
             if not await self._engine.slot(f"hurry:{bot.name}/{event.user.id}", 1 / 60, 1):
@@ -132,11 +143,29 @@ class Core:
         else:
             await self._submit(bot, event, Task(event, command), bot.lane(event))
 
+    async def _amend(self, bot: Bot, event: Message, command: str) -> None:
+        """A question that has changed is asked again while nobody has answered it and nothing came after it."""
+        if command == ASK and _asks(event):
+            body = msgspec.json.encode(Task(event))
+            if await self._engine.amend(_job_key(bot, event), bot.lane(event), body):
+                log.info("%s was edited and is asked again", _job_key(bot, event))
+
     async def _too_fast(self, bot: Bot, event: Message) -> float:
         count, seconds = rate(bot.config.per_user)
-        if not count:
+        if not count or time.time() - event.at > BACKLOG or self._counted(bot, event):
             return 0.0
         return await self._engine.slot(f"user:{bot.name}/{event.user.id}", count / seconds, count)
+
+    def _counted(self, bot: Bot, event: Message) -> bool:
+        """Was another piece of the same album counted already?"""
+        if not event.group:
+            return False
+        group = f"{bot.name}/{event.conversation.chat}/{event.group}"
+        known = group in self._groups
+        self._groups[group] = None
+        if len(self._groups) > GROUPS_MOST:
+            del self._groups[next(iter(self._groups))]
+        return known
 
     # ------------------------------------------------------------ stopping
 
@@ -176,14 +205,30 @@ class Core:
 
     async def _say(self, bot: Bot, event: AnyEvent, text: str) -> None:
         """Say something of the bridge's own, in a lane of its own: it does not wait behind an answer."""
-        await self._submit(bot, event, Task(event, "say", text), self._aside(bot, event))
+        await self._submit(bot, event, Task(event, SAY, text), self._aside(bot, event))
 
     @staticmethod
     def _aside(bot: Bot, event: AnyEvent) -> str:
         return f"{bot.lane(event)} {event.id}"
 
     async def _submit(self, bot: Bot, event: AnyEvent, task: Task, lane: str) -> None:
-        key = f"{bot.name}/{event.conversation.chat}/{type(event).__name__}/{event.id}"
+        key = _job_key(bot, event)
         (fresh,) = await self._engine.submit([Job(key, lane, msgspec.json.encode(task), event.user.id)])
         if not fresh:
             log.info("%s came again and is dropped", key)
+
+
+def _job_key(bot: Bot, event: AnyEvent) -> str:
+    return f"{bot.name}/{event.conversation.chat}/{type(event).__name__}/{event.id}"
+
+
+def _command(text: str) -> str:
+    """What a text commands. ``/start`` may carry what the link that led here says."""
+    words = text.strip().lower().split(maxsplit=1)
+    whole = "/start" if words[:1] == ["/start"] else " ".join(words)
+    return _COMMANDS.get(whole, ASK)
+
+
+def _asks(event: Message) -> bool:
+    """Is there anything that the app could be asked?"""
+    return bool(event.text.strip() or event.attachments or any(quote.attachments for quote in event.quotes))

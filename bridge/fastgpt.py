@@ -4,7 +4,7 @@ Rules of this file:
 - a turn is one request; nothing is asked again here. An UpstreamError says why there is no answer, and whether a byte
   of the request left;
 - what came before an error was yielded before it;
-- closing the generator closes the connection at once. ``stop`` ends the run on the server too: hanging up does not;
+- closing the generator closes the connection at once. The run on the server goes on: bridge.appapi ends it;
 - after a 429 no turn of the app leaves before the server allows it;
 - no key, question or knowledge reaches a log or a ``repr``.
 
@@ -14,7 +14,6 @@ The bytes are read by bridge.reply, the limits kept by bridge.patience, the reas
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import nullcontext, suppress
@@ -32,8 +31,6 @@ from bridge.wire import CONNECT, FAILURES, not_sent
 
 __all__ = ["Ask", "Choices", "Delta", "Done", "FastGPT", "Piece", "Reason", "Sources", "Status", "UpstreamError"]
 
-log = logging.getLogger(__name__)
-
 RECORDS = 2.0
 """Seconds to wait behind ``[DONE]`` for the records of the run, which bring the sources."""
 LINGER = 0.1
@@ -42,8 +39,6 @@ TAIL_MOST = 10.0
 """Seconds for all of that, as long as bytes keep coming: the records can be megabytes."""
 HOLD_MOST = 300.0
 """Seconds that a 429 can hold the turns of an app, whatever it says; the next turn then finds out."""
-STOP = 10.0
-"""Seconds to wait for the answer to a stop; the server takes up to 5."""
 
 _TIMEOUT = httpx.Timeout(None, connect=CONNECT)
 
@@ -121,20 +116,6 @@ class FastGPT:
                 raise self._masked(error) from error.__cause__
             finally:
                 await connection.close()
-
-    async def stop(self, chat_id: str) -> None:
-        """End the run of a chat on the server; needs ``app_id``. A failure is logged: the run ends by itself later."""
-        if not self._app.app_id or self._app.kind != "fastgpt":
-            return
-        body = msgspec.json.encode({"appId": self._app.app_id, "chatId": chat_id})
-        url = f"{api_root(self._app.base_url)}/v2/chat/stop"
-        try:
-            response = await self._client.post(url, content=body, headers=self._headers, timeout=STOP)
-        except FAILURES as error:
-            log.warning("stopping %s failed: %s", chat_id, type(error).__name__)
-        else:
-            if not response.is_success:
-                log.warning("stopping %s failed: HTTP %d", chat_id, response.status_code)
 
     def body(self, ask: Ask) -> bytes:
         """The request, as JSON (DESIGN 2.3)."""

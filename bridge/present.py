@@ -7,10 +7,13 @@ again, unless ``failed`` was called in between. After None, nothing happens befo
 
 Laws, each a property in tests/test_present.py:
 - no text is lost or doubled over the parts and ``rest()``; every Show fits; nothing comes after the last final;
-- every part ends final. Where parts can be changed (live), the first Show of a part is a status line or its first
-  words, never its final text: a crash between that call and the commit of its id leaves an orphan, not a second answer.
-  Where they cannot, a part is one Show;
-- ``interval`` binds previews of a part, a final goes at once; an unchanged text is not shown again;
+- every part ends final. Where a part's first preview is the message that its final text changes (``places``), that
+  Show is a status line or its first words, never its final text: a crash between that call and the commit of its id
+  leaves an orphan, not a second answer. Where it is not, a final is a message of its own, and so is a file: ``once``
+  tells the caller to write down that it is about to be sent. Where parts cannot be changed, a part is one Show;
+- ``interval`` binds previews of a part, a final goes at once; an unchanged text is shown again only to keep it on the
+  screen (``lasts``);
+- files come after the text, each a part of its own;
 - the send budget is kept, and ``rest()`` is what it did not allow;
 - an empty answer still ends with one final Show;
 - it terminates under any pattern of failures.
@@ -23,7 +26,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from bridge.markdown import closed, cut, settled
-from bridge.model import Button, Caps, Show
+from bridge.model import Button, Caps, File, Show
 
 FIRST_WORDS = 40
 """Characters worth a first preview, and all that it shows."""
@@ -33,6 +36,8 @@ STATUS_WAIT = 1.0
 """Seconds of silence after which a status line says that the question has arrived."""
 SEGMENT = 120
 """Characters worth a message of their own where messages cannot be changed; doubles with each one sent."""
+THINKING = 1200
+"""Characters of the reasoning that are shown: its end."""
 WAITING = "…"
 SENTENCE_ENDS = tuple("。！？….!?：:；;")
 AT_ONCE = -math.inf
@@ -50,16 +55,23 @@ class _Plan(NamedTuple):
 class Presenter:
     """One answer on its way to one screen.
 
-    ``shown`` parts are on the screen already (an earlier attempt at this answer): they are changed, not sent anew.
+    ``shown`` parts are on the screen already (an earlier attempt at this answer): they are changed, not sent anew; and
+    so are ``filed`` of its files.
     """
 
-    def __init__(self, caps: Caps, now: float, *, shown: int = 0, buttons: tuple[Button, ...] = ()) -> None:
+    def __init__(
+        self, caps: Caps, now: float, *, shown: int = 0, filed: int = 0, buttons: tuple[Button, ...] = ()
+    ) -> None:
         self._fits: Callable[[str], bool] = caps.fits
         self._live = caps.live
+        self._places = caps.places
         self._interval = caps.interval
+        self._lasts = caps.lasts
         self._sends = math.inf if caps.sends is None else caps.sends
         self._buttons = buttons
         self._there = shown
+        self._filed = filed
+        self._files: tuple[File, ...] = ()
         self._lost: set[int] = set()
         self._chunks: list[str] = []
         self._text = ""
@@ -67,10 +79,12 @@ class Presenter:
         self._prefix = ""  # what re-opens a fence or repeats a table head in the current part
         self._part = 0
         self._status = ""
+        self._thinking = ""
         self._ended = False
         self.done = False
         """Everything that may be shown was delivered."""
         self._visible: Show | None = None  # the current part as it was last delivered
+        self._fades = math.inf  # when it has to be shown again
         self._flight: _Plan | None = None
         self._frozen: _Plan | None = None  # a segment that may have arrived is sent again as it was
         self._start = now
@@ -89,8 +103,20 @@ class Presenter:
         """What to say while there is no text yet."""
         self._status = text
 
-    def end(self, note: str = "") -> None:
+    def think(self, token: str) -> None:
+        """More of the reasoning. It takes at most half of the first part."""
+        self._thinking = (self._thinking + token).lstrip()[-THINKING:]
+        if not self._fits(_quoted(self._thinking) * 2):
+            self._thinking = ""
+
+    @property
+    def thinking(self) -> str:
+        """The end of the reasoning, as it is shown."""
+        return self._thinking
+
+    def end(self, note: str = "", files: tuple[File, ...] = ()) -> None:
         """The answer is whole; ``note`` is a last paragraph of the bridge's own."""
+        self._files = files
         text = self._whole()
         if note:
             self._text = f"{closed(text)}\n\n{note}" if text.strip() else note
@@ -112,10 +138,32 @@ class Presenter:
         if self.done:
             return None
         plan = self._plan()
-        if plan is None or now < plan.when or plan.op == self._visible:
+        if plan is None or now < plan.when or (plan.op == self._visible and now < self._fades):
             return None
         self._flight = plan
         return plan.op
+
+    @property
+    def blank(self) -> bool:
+        """Nothing of the answer is on the screen."""
+        return self._visible is None and not self._part and not self._there
+
+    @property
+    def once(self) -> bool:
+        """The operation handed out leaves something that cannot be changed any more: sent twice, it is there twice."""
+        plan = self._flight
+        if plan is None or not plan.op.final:
+            return False
+        return bool(plan.op.files) or not self._live or (not self._places and plan.op.part >= self._there)
+
+    def place_first(self) -> None:
+        """The operation may have arrived. It is not sent blindly again: from now on each part gets a place that can be
+        changed before its final text, however often that takes."""
+        self._places = self._live
+
+    def dropped(self) -> None:
+        """The operation is given up: whatever came of it, it is not repeated."""
+        self._delivered(self._not_before)
 
     @property
     def urgent(self) -> bool:
@@ -137,24 +185,33 @@ class Presenter:
     def wake_at(self) -> float:
         """When ``next`` may have something without another feed; inf = not before a feed or the end."""
         plan = None if self.done else self._plan()
-        return math.inf if plan is None or plan.op == self._visible else plan.when
+        if plan is None:
+            return math.inf
+        return max(plan.when, self._fades) if plan.op == self._visible else plan.when
 
     # ------------------------------------------------------------ what the screen should show, and from when
 
     def _plan(self) -> _Plan | None:
+        body = self._body()
+        if self._told and self._files[self._filed :]:
+            file = self._files[self._filed]
+            return _Plan(AT_ONCE, Show(part=self._part + self._filed, files=(file,), final=True), len(self._text))
         if not self._live:
             return self._frozen or self._segment()
-        body = self._body()
-        full = not self._fits(body)
+        full = not self._fit(body)
         fresh = self._visible is None and (self._part >= self._there or self._part in self._lost)
         if full or self._ended:
-            if fresh and body.strip():  # a part needs its place on the screen before its final text
+            if fresh and self._places and body.strip():  # a part needs its place on the screen before its final text
                 return _Plan(AT_ONCE, self._preview("", WAITING))
             return self._final(body, full)
+        if self._interval == math.inf:
+            return None
         text = settled(body).strip()
         if text:
+            if not self._fit(text):
+                return None  # what closes a fence is too long: the rest of the part comes with its end
             first = self._first_token + FIRST_WAIT if fresh and len(body) < FIRST_WORDS else AT_ONCE
-            if fresh:  # should this call be the only one to arrive, it must not look like the answer
+            if fresh and self._places:  # should this call be the only one to arrive, it must not look like the answer
                 text = f"{text[:FIRST_WORDS].rstrip()}…"
             return _Plan(max(first, self._not_before), self._preview(text, ""))
         if self._part if self._visible is None else self._visible.text:
@@ -165,21 +222,30 @@ class Presenter:
         """The next message where messages cannot be changed."""
         body = self._body()
         if self._ended:
-            return self._final(body, not self._fits(body))
+            return self._final(body, not self._fit(body))
         if self._sends - self._part <= 1 or len(body) < SEGMENT * 2**self._part:
             return None
         plan = self._final(body, full=True, fits=lambda piece: len(piece) < len(body) and self._fits(piece))
         return plan if plan.op.text.endswith(SENTENCE_ENDS) or self._text[plan.upto - 1] == "\n" else None
 
     def _preview(self, text: str, status: str) -> Show:
-        return Show(part=self._part, text=text, status=status, buttons=self._buttons)
+        return Show(part=self._part, text=text, status=status, thinking=self._thought(), buttons=self._buttons)
 
     def _final(self, body: str, full: bool, fits: Callable[[str], bool] | None = None) -> _Plan:
-        piece = cut(self._text[self._from :], fits or self._fits, self._prefix) if full else None
-        if piece is None:
-            return _Plan(AT_ONCE, Show(part=self._part, text=body.strip(), final=True), len(self._text))
-        show = Show(part=self._part, text=piece.shown.strip(), final=True)
-        return _Plan(AT_ONCE, show, self._from + piece.used, piece.prefix)
+        piece = cut(self._text[self._from :], fits or self._fit, self._prefix) if full else None
+        text, upto, prefix = (
+            (piece.shown, self._from + piece.used, piece.prefix) if piece else (body, len(self._text), "")
+        )
+        return _Plan(
+            AT_ONCE, Show(part=self._part, text=text.strip(), thinking=self._thought(), final=True), upto, prefix
+        )
+
+    def _thought(self) -> str:
+        return "" if self._part else self._thinking
+
+    def _fit(self, text: str) -> bool:
+        """Does the text fit into the current part, beside the reasoning?"""
+        return self._fits(_quoted(self._thinking) + text if self._thought() else text)
 
     # ------------------------------------------------------------ state
 
@@ -188,16 +254,25 @@ class Presenter:
         plan, self._flight = self._flight, None
         if plan is not None:
             self._frozen = None
-            if plan.op.final:
+            if plan.op.files:
+                self._filed += 1
+            elif plan.op.final:
                 self._from, self._prefix = plan.upto, plan.prefix
                 self._part += 1
                 self._visible = None
+                self._fades = math.inf
                 self._not_before = -math.inf
             else:
                 self._visible = plan.op
+                self._fades = now + self._lasts
                 self._not_before = max(self._not_before, now + self._interval)
-        nothing_left = self._ended and not self._text[self._from :].strip()
-        self.done = self._part >= self._sends or (self._part >= max(1, self._there) and nothing_left)
+        used_up = self._part + self._filed >= self._sends
+        self.done = used_up or (self._told and self._filed >= len(self._files))
+
+    @property
+    def _told(self) -> bool:
+        """All of the text is on the screen."""
+        return self._ended and self._part >= max(1, self._there) and not self._whole()[self._from :].strip()
 
     def _whole(self) -> str:
         if self._chunks:
@@ -209,3 +284,8 @@ class Presenter:
         """The current part's text; without one, only what re-opens a fence would be left."""
         raw = self._whole()[self._from :]
         return self._prefix + raw if raw.strip() else raw
+
+
+def _quoted(thinking: str) -> str:
+    """As long as what a platform makes of it."""
+    return f"> {thinking.replace(chr(10), chr(10) + '> ')}\n\n"

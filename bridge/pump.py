@@ -4,7 +4,9 @@ Rules of this file:
 - one call in flight, and always the newest text: whatever arrives during a call or a hold goes out with the next one;
 - the pump is woken by its own timer, by the first token and by the end, never by each token: at 50 tokens a second that
   is most of what a peer spends;
-- an operation that failed is asked for anew, so a final lands however long the platform refuses.
+- an operation that failed is asked for anew, so a final lands however long the platform refuses;
+- what would be there twice if it was sent twice is written down before it is sent. A file whose sending had no result
+  is sent once more and then given up, a text never is.
 """
 
 from __future__ import annotations
@@ -17,7 +19,20 @@ from collections.abc import Awaitable, Callable
 import msgspec
 
 from bridge.alarm import Alarm
-from bridge.model import Caps, Fatal, Gone, RateLimited, Rejected, Show, Shown, Surface, Unreachable, Unsure, Vanished
+from bridge.model import (
+    Caps,
+    Fatal,
+    File,
+    Gone,
+    RateLimited,
+    Rejected,
+    Show,
+    Shown,
+    Surface,
+    Unreachable,
+    Unsure,
+    Vanished,
+)
 from bridge.pace import Budget
 from bridge.present import Presenter
 
@@ -26,10 +41,14 @@ log = logging.getLogger(__name__)
 SOON = 1e-6
 BACKOFF = 0.5, 30.0
 """Seconds between tries while a platform cannot be reached: the first, the most."""
+TYPING = 0.4, 4.5
+"""Seconds of silence before the platform's own sign that something is coming, and before it is given again."""
 
 
 class Pump:
-    """``kept(op, shown, text so far)`` is awaited after each call, before the next: it commits what a restart needs."""
+    """``kept(op, shown, text so far)`` is awaited after each call, before the next: it commits what a restart needs.
+    ``attempting(op, again)`` is awaited before a call that must not be made twice (``again``: the last one may have
+    arrived); ``typing`` shows the platform's sign."""
 
     def __init__(
         self,
@@ -38,7 +57,10 @@ class Pump:
         budget: Budget,
         chat: str,
         caps: Caps,
+        *,
         kept: Callable[[Show, Shown, str], Awaitable[None]],
+        attempting: Callable[[Show, bool], Awaitable[None]],
+        typing: Callable[[], Awaitable[None]],
     ) -> None:
         self._presenter = presenter
         self._surface = surface
@@ -46,17 +68,25 @@ class Pump:
         self._chat = chat
         self._caps = caps
         self._kept = kept
+        self._attempting = attempting
+        self._typing = typing
         self._alarm = Alarm()
         self._clock = asyncio.get_running_loop().time
+        self._type_at = self._clock() + TYPING[0] if caps.typing else math.inf
         self._idle = False  # asleep until something comes
         self._fed = False
         self._parked = False
         self._plain = False
         self._tries = 0
+        self._unsure = False  # the last call may have arrived
 
     @property
     def text(self) -> str:
         return self._presenter.text
+
+    @property
+    def thinking(self) -> str:
+        return self._presenter.thinking
 
     def feed(self, token: str) -> None:
         self._presenter.feed(token, self._clock())
@@ -64,13 +94,18 @@ class Pump:
             self._fed = True
             self._alarm.ring()
 
+    def think(self, token: str) -> None:
+        self._presenter.think(token)
+        if self._idle:
+            self._alarm.ring()
+
     def status(self, text: str) -> None:
         self._presenter.status(text)
         if self._idle:
             self._alarm.ring()
 
-    def end(self, note: str = "") -> None:
-        self._presenter.end(note)
+    def end(self, note: str = "", files: tuple[File, ...] = ()) -> None:
+        self._presenter.end(note, files)
         self._alarm.ring()
 
     def park(self) -> None:
@@ -88,7 +123,7 @@ class Pump:
             if op is None:
                 if presenter.done:
                     return True
-                await self._sleep(presenter.wake_at())
+                await self._sleep(min(presenter.wake_at(), await self._type(now)))
                 continue
             urgent = presenter.urgent
             wait = self._budget.take(self._chat, self._caps, now, durable=urgent)
@@ -106,11 +141,26 @@ class Pump:
         await self._alarm.sleep(until)
         self._idle = False
 
+    async def _type(self, now: float) -> float:
+        """Give the platform's sign while nothing can be seen; says when it is due again."""
+        if not self._presenter.blank:
+            return math.inf
+        if now >= self._type_at:
+            self._type_at = now + TYPING[1]
+            if self._budget.take(self._chat, self._caps, now, durable=False) <= 0.0:
+                try:
+                    await self._typing()
+                except RateLimited as limit:
+                    self._budget.hold(self._chat, self._clock(), limit.retry_after, whole_bot=limit.whole_bot)
+        return self._type_at
+
     async def _show(self, op: Show) -> float:
         """Make the call. 0 = it arrived, else it did not: seconds to wait before the next."""
         if self._plain:
             op = msgspec.structs.replace(op, plain=True)
         try:
+            if self._presenter.once:
+                await self._attempting(op, self._unsure)
             shown = await self._surface.show(op)
         except RateLimited as limit:
             self._budget.hold(self._chat, self._clock(), limit.retry_after, whole_bot=limit.whole_bot)
@@ -121,6 +171,12 @@ class Pump:
         except (Unreachable, Unsure, Fatal) as error:
             # An edit may be repeated at will, and a send that did arrive was only a preview: Unsure needs no more care
             # where messages can be changed. Fatal is the operator's to mend; the answer waits for that.
+            if isinstance(error, Unsure) and self._presenter.once:
+                if op.files and self._unsure:
+                    log.warning("chat %s: a file is given up: %s", self._chat, error)
+                    return self._give_up()
+                self._unsure = True
+                self._presenter.place_first()
             first, most = BACKOFF
             self._tries += 1
             if self._tries in (1, 10, 100):
@@ -129,6 +185,9 @@ class Pump:
         except Gone:
             raise
         except Rejected as error:
+            if op.files:  # the text has its address
+                log.warning("chat %s: the platform rejects a file: %s", self._chat, error)
+                return self._give_up()
             if self._plain and (op.final or not op.text):
                 raise
             if self._plain:
@@ -136,7 +195,13 @@ class Pump:
             log.warning("chat %s: the platform rejects the formatted text (%s); sent plain", self._chat, error)
             self._plain = True
             return SOON
-        self._tries = 0
+        self._tries, self._unsure = 0, False
         self._budget.spent(self._chat, self._clock(), shown.calls - 1)
         await self._kept(op, shown, self._presenter.text)
+        return 0.0
+
+    def _give_up(self) -> float:
+        """Go on without this operation."""
+        self._tries, self._unsure = 0, False
+        self._presenter.dropped()
         return 0.0

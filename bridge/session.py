@@ -35,8 +35,9 @@ class Session(msgspec.Struct, omit_defaults=True):
 
 
 def lane(to: Conversation, user: str, sharing: Sharing) -> str:
-    """A conversation's chatId without its epoch: whatever shares it is answered in order."""
-    parts = [("", to.chat)]
+    """A conversation's chatId without its epoch: whatever shares it is answered in order. A chat that the platform has
+    moved keeps the id it had: the app remembers it by that."""
+    parts = [("", to.was or to.chat)]
     if to.thread and sharing != "chat":
         parts.append(("t:", to.thread))
     if to.kind == "group" and sharing == "user":

@@ -73,7 +73,7 @@ class Wire:
     def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
         # httpx writes each address into the log, and on some platforms a token is part of it.
         logging.getLogger("httpx").setLevel(logging.WARNING)
-        self.session = _session(aiohttp.TCPConnector(limit=0, ttl_dns_cache=60, ssl=_tls()))
+        self.session = _session(aiohttp.TCPConnector(limit=0, ttl_dns_cache=60, ssl=tls()))
         self._socks: dict[str, aiohttp.ClientSession] = {}
         self._environment = Environment(environ)
         self._transports: dict[str | None, AiohttpTransport] = {}
@@ -99,7 +99,7 @@ class Wire:
             return self.session, proxy
         if proxy not in self._socks:
             # socks5h is curl's word for what the connector does anyway: the proxy looks names up
-            connector = aiohttp_socks.ProxyConnector.from_url(proxy.replace("socks5h:", "socks5:"), limit=0, ssl=_tls())
+            connector = aiohttp_socks.ProxyConnector.from_url(proxy.replace("socks5h:", "socks5:"), limit=0, ssl=tls())
             self._socks[proxy] = _session(connector)
         return self._socks[proxy], None
 
@@ -219,7 +219,7 @@ def _session(connector: aiohttp.BaseConnector) -> aiohttp.ClientSession:
     )
 
 
-def _tls() -> ssl.SSLContext:
+def tls() -> ssl.SSLContext:
     """The machine's own certificates, so that a company's CA counts; httpx's bundle where the machine has none."""
     found = ssl.get_default_verify_paths()
     return ssl.create_default_context() if found.cafile or found.capath else httpx.create_ssl_context()

@@ -45,7 +45,41 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "⚠️ The platform does not accept this answer, so it cannot be shown.",
     ),
     "empty": ("⚠️ 应用没有给出回答。", "⚠️ The app gave no answer."),
-    "no_text": ("我现在只能读文字消息。", "I can only read text messages for now."),
+    "no_text": ("请用文字、图片或文件提问。", "Ask me with words, a picture or a file."),
+    # files of a message; {name} is one or several
+    "file_unreadable": (
+        "⚠️ 这里读不了这类附件，已略过：{name}",
+        "⚠️ This kind of attachment cannot be read here and was left out: {name}",
+    ),
+    "file_too_big": ("⚠️ 文件太大，没有发给应用：{name}", "⚠️ Too big, so it was not passed on: {name}"),
+    "file_failed": (
+        "⚠️ 文件没能送到应用，请重新发送：{name}",
+        "⚠️ Could not be passed on to the app, please send it again: {name}",
+    ),
+    "file_needs_public_url": (
+        "⚠️ 要把这个文件发给应用，需要管理员设置 http.public_url：{name}",
+        "⚠️ To pass this on, the operator has to set http.public_url: {name}",
+    ),
+    "too_many_files": (
+        "⚠️ 应用一次最多接收 {most} 个文件，其余的已略过。",
+        "⚠️ The app takes {most} files at a time; the others were left out.",
+    ),
+    "too_many_uploads": (
+        "⚠️ 上传太频繁，请稍后重新发送：{name}",
+        "⚠️ Too many uploads at once, please send it again in a while: {name}",
+    ),
+    "app_takes_no_files": ("⚠️ 这个应用不接收文件，已略过：{name}", "⚠️ This app takes no files; left out: {name}"),
+    "app_takes_no_image": ("⚠️ 这个应用不接收图片，已略过：{name}", "⚠️ This app takes no pictures; left out: {name}"),
+    "app_takes_no_file": (
+        "⚠️ 这个应用不接收这类文件，已略过：{name}",
+        "⚠️ This app does not take this kind of file; left out: {name}",
+    ),
+    "app_takes_no_audio": ("⚠️ 这个应用不接收音频，已略过：{name}", "⚠️ This app takes no audio; left out: {name}"),
+    "app_takes_no_video": ("⚠️ 这个应用不接收视频，已略过：{name}", "⚠️ This app takes no video; left out: {name}"),
+    "app_takes_pictures_only": (
+        "⚠️ 这个应用只接收图片，已略过：{name}",
+        "⚠️ This app takes pictures only; left out: {name}",
+    ),
     "bug": ("⚠️ 出错了，请重试。错误编号：{trace}", "⚠️ Something went wrong, please try again. Error id: {trace}"),
     # finish_reason of an answer
     "finish_length": ("⚠️ 回答达到了长度上限。", "⚠️ The answer has reached its length limit."),

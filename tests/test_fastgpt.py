@@ -326,7 +326,6 @@ async def test_no_secret_is_told(wire: Wire, caplog: pytest.LogCaptureFixture) -
         async with serve(says(body, JSON, "401 Unauthorized")) as server:
             fastgpt = FastGPT(app(server.url, app_id="a"), wire.client())
             _, error = await pieces(fastgpt)
-            await fastgpt.stop("c")
     assert error is not None
     assert error.detail == "invalid_api_key: Incorrect API key provided: ***"
     for text in (caplog.text, str(error), repr(error), repr(fastgpt), repr(ASK)):
@@ -368,30 +367,6 @@ async def test_closing_hangs_up_at_once(wire: Wire, how: str) -> None:
             await anext(stream)
             await stream.aclose()
         await hung_up.wait()
-
-
-async def test_stop(wire: Wire) -> None:
-    async with serve(says('{"code":200,"data":{"success":true}}', JSON)) as server:
-        await FastGPT(app(server.url, app_id="65bb"), wire.client()).stop("c1")
-        (request,) = server.requests
-    assert request.line == "POST /api/v2/chat/stop HTTP/1.1"
-    assert request.json == {"appId": "65bb", "chatId": "c1"}
-    assert request.headers["authorization"] == f"Bearer {KEY}"
-
-
-@pytest.mark.parametrize("more", [{"app_id": ""}, {"app_id": "65bb", "kind": "openai"}])
-async def test_stop_where_there_is_none(wire: Wire, more: dict[str, str]) -> None:
-    async with serve(says("{}", JSON)) as server:
-        await FastGPT(app(server.url, **more), wire.client()).stop("c1")
-        assert server.requests == []
-
-
-async def test_a_stop_that_fails_is_logged(wire: Wire, caplog: pytest.LogCaptureFixture) -> None:
-    async with serve(says(ERROR, JSON, "500 Internal Server Error")) as server:
-        await FastGPT(app(server.url, app_id="65bb"), wire.client()).stop("c1")
-    await FastGPT(app(server.url, app_id="65bb"), wire.client()).stop("c2")
-    assert [record.levelname for record in caplog.records] == ["WARNING", "WARNING"]
-    assert "c1 failed: HTTP 500" in caplog.text
 
 
 # ---------------------------------------------------------------- limits of the app

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.model import Caps, Show
+from bridge.model import Caps, File, Show
 from bridge.present import Presenter
 
 SPACE = re.compile(r"\s+")
@@ -30,6 +30,7 @@ class Screen:
 
     live: bool
     limit: int
+    places: bool = True
     parts: dict[int, list[Show]] = field(default_factory=dict)
 
     def fits(self, text: str) -> bool:
@@ -38,11 +39,13 @@ class Screen:
     def take(self, op: Show) -> None:
         shows = self.parts.setdefault(op.part, [])
         assert self.fits(op.text)
+        if op.thinking:
+            assert self.fits("\n".join(f"> {line}" for line in op.thinking.splitlines()) + f"\n\n{op.text}")
         assert not any(show.final for show in shows), "something came after the final"
         assert op != (shows[-1] if shows else None), "an unchanged text was shown again"
         if not self.live:
             assert op.final
-        elif not shows and op.text:
+        elif not shows and op.text and self.places:
             assert not op.final, "the first call of a part was its final text"
         shows.append(op)
 
@@ -70,12 +73,16 @@ def drive(
                 presenter.failed(now, 0.2)
                 now += 0.2
             else:
+                assert presenter.once == (op.final and not (screen.live and screen.places)), "sent twice, there twice"
                 screen.take(op)
         raise AssertionError("it does not come to rest")
 
-    for token in tokens:
+    for number, token in enumerate(tokens):
         now += step
-        presenter.feed(token, now)
+        if number % 3 == 2 and screen.live:
+            presenter.think(token)
+        else:
+            presenter.feed(token, now)
         pump()
         if now >= presenter.wake_at():
             op = presenter.next(now)
@@ -98,13 +105,16 @@ def drive(
     st.lists(st.booleans(), max_size=30),
     st.sampled_from([0.0, 0.01, 0.3, 2.0]),
     st.sampled_from(["", "⏹ stopped"]),
+    st.booleans(),
 )
 def test_whatever_comes_ends_whole_on_the_screen(
-    tokens: list[str], live: bool, limit: int, failures: list[bool], step: float, note: str
+    tokens: list[str], live: bool, limit: int, failures: list[bool], step: float, note: str, places: bool
 ) -> None:
-    screen = Screen(live, limit)
-    presenter = Presenter(Caps(fits=screen.fits, live=live), 0.0)
+    screen = Screen(live, limit, places)
+    presenter = Presenter(Caps(fits=screen.fits, live=live, places=places), 0.0)
     drive(presenter, screen, tokens, failures, step, note)
+    if live:
+        tokens = [token for number, token in enumerate(tokens) if number % 3 != 2]
     assert all(shows[-1].final for shows in screen.parts.values()), "a part was left without its final"
     assert sorted(screen.parts) == list(range(len(screen.parts)))
     assert presenter.rest() == ""
@@ -191,3 +201,82 @@ def test_nothing_is_asked_for_while_nothing_is_new() -> None:
     assert more.text == "x" * 50
     assert presenter.next(200.0) is None
     assert presenter.wake_at() == math.inf
+
+
+def test_an_unchanged_preview_is_shown_again_before_it_fades() -> None:
+    presenter = Presenter(Caps(fits=lambda text: True, live=True, places=False, lasts=20.0), 0.0)
+    presenter.feed("x" * 50, 0.0)
+    first = presenter.next(0.0)
+    assert presenter.next(10.0) is None
+    assert presenter.wake_at() == 30.0
+    assert presenter.next(30.0) == first
+
+
+def test_without_previews_nothing_is_shown_before_the_end() -> None:
+    presenter = Presenter(Caps(fits=lambda text: len(text) < 100, live=True, places=False, interval=math.inf), 0.0)
+    presenter.status("Searching")
+    presenter.feed("word " * 15, 0.0)
+    assert presenter.next(60.0) is None
+    assert presenter.wake_at() == math.inf
+    presenter.end()
+    assert presenter.next(60.0) == Show(text=("word " * 15).strip(), final=True)
+    assert presenter.once
+
+
+def test_reasoning_is_shown_while_there_is_nothing_else_and_stays_above_the_text() -> None:
+    presenter = Presenter(Caps(fits=lambda text: True, live=True), 0.0)
+    presenter.think("Let me think. " * 200)
+    silent = presenter.next(1.0)
+    assert silent is not None
+    assert silent.status
+    assert 0 < len(silent.thinking) <= 1200
+    assert silent.thinking.endswith("Let me think. "), "its end is what is new"
+    presenter.feed("Now I know.", 1.5)
+    presenter.end()
+    final = presenter.next(2.0)
+    assert final is not None
+    assert (final.text, final.thinking, final.final) == ("Now I know.", silent.thinking, True)
+
+
+FILES = File("http://x/a.png", "a.png", image=True), File("http://x/b.pdf", "b.pdf")
+
+
+def test_files_come_behind_the_text_as_parts_of_their_own() -> None:
+    presenter = Presenter(Caps(fits=lambda text: True, live=True), 0.0)
+    presenter.feed("Here they are.", 0.0)
+    presenter.end("", FILES)
+    shows = []
+    while (op := presenter.next(0.0)) is not None:
+        assert presenter.once == bool(op.files)
+        shows.append(op)
+    assert [(op.part, op.text, op.files) for op in shows if op.final] == [
+        (0, "Here they are.", ()),
+        (1, "", FILES[:1]),
+        (2, "", FILES[1:]),
+    ]
+    assert presenter.done
+
+
+def test_files_that_were_sent_before_a_restart_are_not_sent_again() -> None:
+    presenter = Presenter(Caps(fits=lambda text: True, live=True), 0.0, shown=1, filed=1)
+    presenter.feed("Here they are.", 0.0)
+    presenter.end("", FILES)
+    shows = []
+    while (op := presenter.next(0.0)) is not None:
+        shows.append(op)
+    assert [(op.part, op.files) for op in shows] == [(0, ()), (2, FILES[1:])]
+
+
+def test_a_file_that_is_given_up_does_not_hold_up_the_next() -> None:
+    presenter = Presenter(Caps(fits=lambda text: True, live=True), 0.0, shown=1)
+    presenter.feed("Here.", 0.0)
+    presenter.end("", FILES)
+    presenter.next(0.0)
+    first = presenter.next(0.0)
+    assert first is not None
+    presenter.failed(0.0, 1.0)
+    assert presenter.next(1.0) == first
+    presenter.dropped()
+    second = presenter.next(1.0)
+    assert second is not None
+    assert second.files == FILES[1:]

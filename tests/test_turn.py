@@ -2,142 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
-from typing import Any, cast
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import msgspec
 import pytest
 
 from bridge import turn
 from bridge.answer import Answer, answer_key
-from bridge.config import App
-from bridge.config import Bot as BotConfig
-from bridge.core import Bot, Core
-from bridge.fastgpt import Ask, Delta, Done, FastGPT, Piece
-from bridge.model import (
-    AnyEvent,
-    Attachment,
-    Caps,
-    Conversation,
-    Finding,
-    Gone,
-    Message,
-    Receive,
-    Rejected,
-    Show,
-    Shown,
-    User,
-)
-from bridge.pace import Budget
-from bridge.store import Job, StoreError
-from bridge.store.sqlite import SQLite
+from bridge.model import Gone, Rejected
+from bridge.store import Job
 from bridge.turn import Turns
-
-
-class Screen:
-    """An adapter and all its surfaces: what is shown, by turn and part. ``fault`` is raised by the next shows."""
-
-    def __init__(self) -> None:
-        self.parts: dict[tuple[str, int], Show] = {}
-        self.faults: list[Exception] = []
-        self.refuse = ""
-        """A word that the platform does not take."""
-        self.changed = asyncio.Condition()
-
-    def caps(self, to: AnyEvent) -> Caps:
-        return Caps(fits=lambda text: len(text) < 1000, live=True, interval=0.0)
-
-    def answer(self, to: AnyEvent, turn: str, resume: str | None = None) -> Surface:
-        return Surface(self, turn)
-
-    async def run(self, receive: Receive) -> None:
-        raise NotImplementedError
-
-    async def typing(self, to: AnyEvent) -> None:
-        raise NotImplementedError
-
-    async def probe(self) -> list[Finding]:
-        raise NotImplementedError
-
-    def fetch(self, what: Attachment) -> AsyncIterator[bytes]:
-        raise NotImplementedError
-
-    @property
-    def finals(self) -> list[str]:
-        return [show.text for show in self.parts.values() if show.final]
-
-    async def until(self, condition: Callable[[], object]) -> None:
-        async with asyncio.timeout(10), self.changed:
-            await self.changed.wait_for(condition)
-
-
-class Surface:
-    def __init__(self, screen: Screen, turn: str) -> None:
-        self._screen = screen
-        self._turn = turn
-
-    async def show(self, op: Show) -> Shown:
-        screen = self._screen
-        if screen.faults:
-            raise screen.faults.pop(0)
-        if screen.refuse and screen.refuse in op.text:
-            raise Rejected("bad text")
-        async with screen.changed:
-            screen.parts[self._turn, op.part] = op
-            screen.changed.notify_all()
-        return Shown(self._turn, (f"{self._turn}.{op.part}",))
-
-
-class Echo:
-    """An app that answers with the question."""
-
-    def __init__(self) -> None:
-        self.asked: list[Ask] = []
-        self.faults: list[Exception] = []
-
-    async def stream(self, ask: Ask) -> AsyncGenerator[Piece, None]:
-        self.asked.append(ask)
-        if self.faults:
-            raise self.faults.pop(0)
-        yield Delta(f"You asked: {ask.content}")
-        yield Done()
-
-    async def stop(self, chat_id: str) -> None:
-        """Nothing runs here."""
-
-
-class Flaky(SQLite):
-    """A store that does not write for a while."""
-
-    failures = 0
-
-    def put(self, values: Mapping[str, bytes | None]) -> asyncio.Future[None]:
-        if self.failures and any(key.startswith("answer:") for key in values):
-            self.failures -= 1
-            return self._do(_no_space)
-        return super().put(values)
-
-
-def _no_space(db: Any) -> None:
-    raise StoreError("database or disk is full")
-
-
-class Stage:
-    def __init__(self) -> None:
-        self.engine = Flaky(":memory:")
-        self.screen = Screen()
-        self.app = Echo()
-        config = BotConfig(platform="test", app="echo", language="en")
-        app_config = App(base_url="http://x", api_key="k")
-        self.bot = Bot("tg", config, self.screen, cast(FastGPT, self.app), app_config, Budget())
-        self.core = Core(self.engine)
-        self.turns = Turns(self.engine, {"tg": self.bot}, self.core)
-
-    async def say(self, text: str, number: int) -> None:
-        to = Conversation(bot="tg", chat="7", kind="private")
-        await self.core.receive(self.bot, Message(id=str(number), conversation=to, user=User("7"), at=1e9, text=text))
+from tests.turnstage import Stage
 
 
 @pytest.fixture
@@ -218,7 +94,7 @@ async def test_a_job_of_a_bot_that_is_gone_waits_for_its_return() -> None:
     await stage.engine.start(None)
     await stage.say("hello", 1)
     [(key, body)] = await stage.engine._do(lambda db: db.execute("SELECT key, body FROM inbox").fetchall())
-    run: Callable[[Job], Awaitable[bool]] = Turns(stage.engine, {}, stage.core).run
+    run: Callable[[Job], Awaitable[bool]] = Turns(stage.engine, {}, stage.core, stage.questions).run
     assert not await run(Job(key, "lane", body))
     assert stage.screen.parts == {}
     await stage.engine.close(0.0)

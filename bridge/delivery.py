@@ -1,0 +1,174 @@
+"""One answer onto the screen: reads what the app says, shows it, and keeps what a restart needs.
+
+Rules of this file (DESIGN 3.4):
+- after each call to the platform its ``ref`` is committed before the next: a restart changes the same messages;
+- before something is sent that cannot be changed any more, the attempt is committed;
+- an answer is whole before its last Show goes out, and kept so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import msgspec
+
+from bridge.answer import Answer, Said, said_key
+from bridge.asking import Asking
+from bridge.core import STOP_KEY, Bot
+from bridge.linked import files_in
+from bridge.metrics import REPEATED
+from bridge.model import AnyEvent, Button, File, Show, Shown
+from bridge.present import Presenter
+from bridge.pump import Pump
+from bridge.question import Question, Questions
+from bridge.store import Engine, Job
+from bridge.words import Language, say
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True, eq=False)
+class Delivery:
+    """``run`` once. Without a question the answer is whole already."""
+
+    _engine: Engine
+    _questions: Questions
+    _bot: Bot
+    _job: Job
+    _event: AnyEvent
+    _answer: Answer
+    _question: Question | None
+    _earlier: str
+    """What came before a restart: it stays when nothing more comes."""
+    _beside: Callable[[Awaitable[None]], None]
+    _unknown: int = -1
+    """The part that an earlier process was about to send when it died."""
+
+    @property
+    def _language(self) -> Language:
+        return self._bot.language(self._event)
+
+    async def run(self) -> bool:
+        """True when all of the answer is on the screen, False when it was parked."""
+        bot, answer, event = self._bot, self._answer, self._event
+        caps = bot.adapter.caps(event)
+        stop = Button(STOP_KEY, say("stop", self._language), "stop")
+        buttons = (stop,) if caps.buttons and not answer.whole else ()
+        self._unknown = answer.attempting
+        now = asyncio.get_running_loop().time()
+        presenter = Presenter(caps, now, shown=answer.parts, filed=answer.filed, buttons=buttons)
+        surface = bot.adapter.answer(event, self._job.key, answer.ref or None)
+        pump = Pump(
+            presenter,
+            surface,
+            bot.budget,
+            event.conversation.chat,
+            caps,
+            kept=self._shown,
+            attempting=self._attempting,
+            typing=lambda: bot.adapter.typing(event),
+        )
+        reader = None
+        if answer.whole:
+            pump.think(answer.thinking)
+            pump.feed(answer.text)
+            pump.end(answer.note, self._files())
+        else:
+            reader = asyncio.create_task(self._read(pump))
+        self._job.on_halt = lambda: self._halt(pump, reader)
+        if self._job.halted:
+            self._job.on_halt()
+        try:
+            done = await pump.run()
+        finally:
+            if reader is not None:
+                reader.cancel()
+        if reader is not None and reader.done() and not reader.cancelled():
+            reader.result()  # a bug in it is a bug of the turn
+        return done
+
+    def _halt(self, pump: Pump, reader: asyncio.Task[None] | None) -> None:
+        how = self._job.halted
+        if how == "again" and self._answer.whole:
+            return  # answered already
+        if how in ("park", "again"):
+            pump.park()
+        if reader is None or reader.done():
+            return
+        reader.cancel()
+        if how == "stop":
+            self._whole(pump, say("stopped", self._language))
+        if how in ("stop", "again") and self._question and self._bot.api.present:
+            self._beside(self._bot.api.stop(self._question.chat_id))
+
+    async def _attempting(self, op: Show, again: bool) -> None:
+        """Commit that something is about to be sent that cannot be taken back."""
+        if again or self._unknown == op.part:
+            REPEATED.labels(self._bot.name).inc()
+            log.warning("job %s: part %d is sent again: it is not known whether it arrived", self._job.key, op.part)
+        self._answer.attempting, self._unknown = op.part, -1
+        await self._engine.put(self._answer.row(self._job.key))
+
+    async def _shown(self, op: Show, shown: Shown, text: str) -> None:
+        """Commit what a restart needs; await it when something new is on the screen, or something final."""
+        answer = self._answer
+        answer.attempting = -1
+        new = [i for i in shown.ids if i not in answer.ids]
+        fresh = bool(new) or shown.ref != answer.ref
+        answer.ref, answer.ids = shown.ref, shown.ids
+        if op.files:
+            answer.filed += 1
+        elif op.final or self._bot.adapter.caps(self._event).places:
+            answer.parts = max(answer.parts, op.part + 1)
+        if not answer.whole and len(text) >= len(self._earlier):
+            answer.text = text
+        kept = self._answer.row(self._job.key)
+        if new:
+            said = msgspec.json.encode(Said(self._job.key, self._job.lane, self._job.owner))
+            chat = self._event.conversation.chat
+            kept |= {said_key(self._bot.name, chat, shown_id): said for shown_id in new}
+        written = self._engine.put(kept)
+        if fresh or op.final:
+            await written
+
+    # ------------------------------------------------------------ from the app
+
+    async def _read(self, pump: Pump) -> None:
+        """Ask, and feed what comes to the pump; ends with the whole answer kept."""
+        try:
+            assert self._question
+            attempt = self._answer.attempt
+            ask, about_files = await self._questions.ask(
+                self._bot, self._question, self._event, attempt, self._language
+            )
+            note = ""
+            if ask is not None:
+                asking = Asking(self._bot, self._event, ask, attempt, self._next_attempt, self._language)
+                note = await asking.run(pump)
+        except Exception:
+            pump.park()
+            raise
+        if not note and ask is not None and not pump.text.strip():
+            note = say("empty", self._language)
+        self._whole(pump, "\n\n".join(filter(None, [note, about_files])))
+
+    def _whole(self, pump: Pump, note: str) -> None:
+        answer = self._answer
+        if note and not pump.text.strip():
+            pump.feed(self._earlier)  # what came before a restart stays
+        answer.text, answer.note, answer.whole = pump.text, note, True
+        answer.thinking = pump.thinking
+        pump.end(note, self._files())
+        self._engine.put(self._answer.row(self._job.key))
+
+    def _files(self) -> tuple[File, ...]:
+        sends = self._bot.adapter.caps(self._event).files
+        return files_in(self._answer.text, self._bot.app_config.base_url) if sends else ()
+
+    async def _next_attempt(self) -> int:
+        self._answer.attempt += 1
+        await self._engine.put(self._answer.row(self._job.key))
+        return self._answer.attempt

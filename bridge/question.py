@@ -1,0 +1,96 @@
+"""The question of a turn: put together from the messages it came in, and made ready for the app.
+
+Rules of this file:
+- whatever waits in the lane and belongs to the question is part of it; the jobs of the pieces are told so in the same
+  transaction as the attempt, so a crash finds either all of them open or one question;
+- a file that cannot reach the app does not hold the question up: the user is told at the end of the answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
+
+import msgspec
+
+from bridge.answer import Answer, answer_key
+from bridge.attach import Attaching
+from bridge.core import ASK, Bot, Core, Task
+from bridge.fastgpt import Ask
+from bridge.history import History
+from bridge.joined import QUIET, joined, pieces, waits, with_quotes
+from bridge.model import AnyEvent, Message
+from bridge.session import item_id, variables
+from bridge.store import Engine, Job
+from bridge.words import Language, say
+
+
+class Question(NamedTuple):
+    """What is asked, in which chat of the app, and whether it was asked before (/retry)."""
+
+    message: Message
+    chat_id: str
+    again: bool
+
+
+class Gathered(msgspec.Struct, frozen=True):
+    """``message`` is None when no piece was meant for the bot; ``rows`` tell the other pieces' jobs."""
+
+    message: Message | None
+    rows: dict[str, bytes | None]
+
+
+class Questions:
+    def __init__(
+        self, engine: Engine, attaching: Attaching, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    ) -> None:
+        self._engine = engine
+        self._attaching = attaching
+        self._sleep = sleep
+
+    async def gather(self, bot: Bot, job: Job, first: Message) -> Gathered:
+        """The whole question that begins with ``first``; waits while more of it may be on its way."""
+        if not waits(first):
+            return Gathered(first, {})
+        found, keys = [first], {first.id: job.key}
+        while not job.halted:
+            await self._sleep(QUIET)
+            waiting = await self._waiting(job.lane)
+            keys |= {message.id: key for key, message in waiting.items()}
+            before, found = len(found), pieces(first, waiting.values())
+            if len(found) == before:
+                break
+        note = msgspec.json.encode(Answer(piece_of=job.key))
+        rows: dict[str, bytes | None] = {answer_key(keys[piece.id]): note for piece in found if piece.id != first.id}
+        meant = any(Core.addressed(bot, piece) for piece in found)
+        return Gathered(joined(found) if meant else None, rows)
+
+    async def _waiting(self, lane: str) -> dict[str, Message]:
+        """The questions behind the running one, by job."""
+        tasks = [(job.key, msgspec.json.decode(job.body, type=Task)) for job in await self._engine.waiting(lane)]
+        return {key: task.event for key, task in tasks if task.does == ASK and isinstance(task.event, Message)}
+
+    async def ask(
+        self, bot: Bot, question: Question, to: AnyEvent, attempt: int, language: Language
+    ) -> tuple[Ask | None, str]:
+        """The question as the app gets it, in the turn of the event ``to``, and what the user has to know about its
+        files; None when nothing is left to be asked."""
+        chat_id = question.chat_id
+        text, attachments = with_quotes(question.message)
+        brought = await self._attaching.parts(bot, to, chat_id, attachments)
+        note = "\n".join(say(key, language, **values) for key, values in brought.notes)
+        content = [{"type": "text", "text": text}, *brought.parts] if text else brought.parts
+        if not content:
+            return None, note
+        app = bot.app_config
+        history = History(self._engine, chat_id, app.history)
+        ask = Ask(
+            chat_id=chat_id,
+            content=content if brought.parts else text,
+            item_id=item_id(to.id, attempt),
+            uid=f"{bot.name}.{to.user.id}",
+            variables=variables(bot.config.platform, to, app.variables, bot.config.variables),
+            history=await history.before(text, again=question.again) if app.kind == "openai" else (),
+        )
+        return ask, note

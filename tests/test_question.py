@@ -1,0 +1,159 @@
+"""Which question an answer is about: albums, cut texts, quotes, edited messages, files."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+
+import msgspec
+import pytest
+
+from bridge.answer import Answer, answer_key
+from bridge.model import Attachment, Quote
+from bridge.store import Job
+from tests.turnstage import GROUP, PRIVATE, Stage
+
+
+@pytest.fixture
+async def stage() -> AsyncIterator[Stage]:
+    made = Stage()
+    await made.engine.start(made.turns.run)
+    yield made
+    await made.engine.close(0.0)
+
+
+def picture(number: int) -> tuple[Attachment, ...]:
+    return (Attachment("image", f"ref-{number}", f"{number}.jpg"),)
+
+
+async def test_an_album_is_one_question(stage: Stage) -> None:
+    stage.quiet.clear()
+    await stage.say("", 1, group="a", attachments=picture(1))
+    await stage.say("what are these?", 2, group="a", attachments=picture(2))
+    await stage.say("", 3, group="a", attachments=picture(3))
+    await stage.say("next question", 4)
+    stage.quiet.set()
+    await stage.screen.until(lambda: len(stage.screen.finals) == 2)
+    assert stage.screen.finals == ["You asked: what are these?, 1.jpg, 2.jpg, 3.jpg", "You asked: next question"]
+
+
+async def test_in_a_group_the_caption_speaks_for_all_of_an_album(stage: Stage) -> None:
+    stage.quiet.clear()
+    await stage.say("", 1, GROUP, group="a", addressed=False, attachments=picture(1))
+    await stage.say("look", 2, GROUP, group="a", addressed=True, attachments=picture(2))
+    stage.quiet.set()
+    await stage.screen.until(lambda: stage.screen.finals == ["You asked: look, 1.jpg, 2.jpg"])
+
+
+async def test_an_album_that_is_for_others_is_not_answered(stage: Stage) -> None:
+    await stage.say("", 1, GROUP, group="a", addressed=False, attachments=picture(1))
+    await stage.say("", 2, GROUP, group="a", addressed=False, attachments=picture(2))
+    await stage.say("hello", 3, GROUP)
+    await stage.screen.until(lambda: stage.screen.finals == ["You asked: hello"])
+    assert len(stage.app.asked) == 1
+
+
+async def test_an_album_counts_as_one_message(stage: Stage) -> None:
+    stage.quiet.clear()
+    for number in range(25):
+        await stage.say("", number, group="a", at=time.time(), attachments=picture(number))
+    stage.quiet.set()
+    await stage.screen.until(lambda: len(stage.screen.finals) == 1)
+    assert stage.screen.finals[0].count(".jpg") == 25
+
+
+async def test_a_text_that_the_client_has_cut_is_one_question(stage: Stage) -> None:
+    stage.quiet.clear()
+    await stage.say("a" * 4096, 1, cut=True)
+    await stage.say("b" * 100, 2)
+    stage.quiet.set()
+    await stage.screen.until(lambda: len(stage.screen.finals) == 1)
+    [ask] = stage.app.asked
+    assert ask.content == "a" * 4096 + "b" * 100
+
+
+async def test_the_pieces_of_a_question_are_not_asked_again_after_a_restart() -> None:
+    stage = Stage()
+    await stage.engine.start(None)
+    await stage.say("", 2, group="a", attachments=picture(2))
+    [(key, body)] = await stage.engine._do(lambda db: db.execute("SELECT key, body FROM inbox").fetchall())
+    await stage.engine.put({answer_key(key): msgspec.json.encode(Answer(piece_of="tg/7/Message/1"))})
+    assert await stage.turns.run(Job(key, "lane", body))
+    assert stage.app.asked == []
+    await stage.engine.close(0.0)
+
+
+async def test_retry_asks_the_whole_question_again(stage: Stage) -> None:
+    stage.quiet.clear()
+    await stage.say("one", 1, group="a", attachments=picture(1))
+    await stage.say("two", 2, group="a", attachments=picture(2))
+    stage.quiet.set()
+    await stage.screen.until(lambda: len(stage.screen.finals) == 1)
+    await stage.say("/retry", 3)
+    await stage.screen.until(lambda: len(stage.screen.finals) == 2)
+    assert stage.screen.finals[0] == stage.screen.finals[1] == "You asked: one\ntwo, 1.jpg, 2.jpg"
+
+
+async def test_a_file_that_does_not_reach_the_app_is_told_under_the_answer(stage: Stage) -> None:
+    await stage.say("what is it?", 1, attachments=(Attachment("file", "r", "no"),))
+    await stage.screen.until(lambda: len(stage.screen.finals) == 1)
+    answer, _, note = stage.screen.finals[0].partition("\n\n")
+    assert answer == "You asked: what is it?"
+    assert note.startswith("⚠️")
+
+
+async def test_without_any_file_or_word_the_app_is_not_asked(stage: Stage) -> None:
+    await stage.say("", 1, attachments=(Attachment("file", "r", "no"),))
+    await stage.screen.until(lambda: len(stage.screen.finals) == 1)
+    assert stage.screen.finals[0].startswith("⚠️")
+    assert stage.app.asked == []
+
+
+async def test_a_quoted_picture_goes_along(stage: Stage) -> None:
+    await stage.say("what is it?", 2, quotes=(Quote("1", "look", attachments=picture(1)),))
+    await stage.screen.until(lambda: stage.screen.finals == ["You asked: > look\n\nwhat is it?, 1.jpg"])
+
+
+# ------------------------------------------------------------------ edited messages
+
+
+async def test_an_edited_question_is_asked_again_in_the_same_message(stage: Stage) -> None:
+    stage.app.hold = asyncio.Event()
+    await stage.say("whot?", 1)
+    await stage.screen.until(lambda: stage.app.asked)
+    await stage.say("what?", 1, edited=True, at=1e9 + 5)
+    await stage.screen.until(lambda: len(stage.app.asked) == 2)
+    stage.app.hold.set()
+    await stage.screen.until(lambda: stage.screen.finals == ["Well, You asked: what?"])
+    assert [ask.item_id for ask in stage.app.asked] == ["1", "1~1"]
+
+
+async def test_an_edited_question_that_waits_is_asked_as_it_is_now(stage: Stage) -> None:
+    stage.app.hold = asyncio.Event()
+    await stage.say("first", 1)
+    await stage.screen.until(lambda: stage.app.asked)
+    await stage.say("secnd", 2)
+    await stage.say("second", 2, edited=True, at=1e9 + 5)
+    stage.app.hold.set()
+    await stage.screen.until(lambda: len(stage.screen.finals) == 2)
+    assert stage.screen.finals == ["Well, You asked: first", "Well, You asked: second"]
+
+
+async def test_an_edit_is_too_late_when_it_is_answered_or_not_the_newest(stage: Stage) -> None:
+    await stage.say("one", 1)
+    await stage.screen.until(lambda: len(stage.screen.finals) == 1)
+    await stage.say("won", 1, edited=True, at=1e9 + 5)
+    stage.app.hold = asyncio.Event()
+    await stage.say("two", 2)
+    await stage.say("three", 3)
+    await stage.say("too", 2, edited=True, at=1e9 + 5)
+    stage.app.hold.set()
+    await stage.screen.until(lambda: len(stage.screen.finals) == 3)
+    assert [ask.content for ask in stage.app.asked] == ["one", "two", "three"]
+
+
+async def test_an_edit_of_what_was_never_asked_is_no_question(stage: Stage) -> None:
+    await stage.say("hello", 1, edited=True)
+    await stage.say("hi", 2, PRIVATE)
+    await stage.screen.until(lambda: stage.screen.finals == ["You asked: hi"])
