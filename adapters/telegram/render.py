@@ -17,7 +17,7 @@ from adapters.telegram.entity import Entity, utf16_len
 from adapters.telegram.page import Page
 from bridge.markdown import events
 
-__all__ = ["Entity", "fits", "folded", "joined", "render", "utf16_len"]
+__all__ = ["Entity", "fits", "folded", "head", "joined", "render", "tail", "utf16_len"]
 
 LIMIT = 4096
 """UTF-16 units in a message, after parsing."""
@@ -73,3 +73,21 @@ def joined(*messages: tuple[str, list[Entity]]) -> tuple[str, list[Entity]]:
             entities += [mark._replace(offset=mark.offset + offset) for mark in marks]
             offset += utf16_len(text) + 2
     return "\n\n".join(texts), entities
+
+
+def head(text: str, room: int) -> str:
+    """The beginning of a text, in at most ``room`` UTF-16 units; where it was cut, an ellipsis says so."""
+    if utf16_len(text) <= room:
+        return text
+    units = text.encode("utf-16-le", "surrogatepass")[: 2 * max(0, room - 1)]
+    return (units.decode("utf-16-le", "ignore").rstrip() + "…")[:room]
+
+
+def tail(text: str, room: int) -> str:
+    """The end of a text, in at most ``room`` UTF-16 units; where it was cut, an ellipsis says so."""
+    if utf16_len(text) <= room:
+        return text
+    if room < 2:
+        return "…"[:room]
+    units = text.encode("utf-16-le", "surrogatepass")[-2 * (room - 1) :]
+    return "…" + units.decode("utf-16-le", "ignore").lstrip()

@@ -3,93 +3,106 @@
 Rules of this file:
 - an edit without a keyboard removes it, so the buttons go with every call;
 - "message is not modified" means that the screen is right;
-- a message that the user has deleted in the meantime is begun anew, from its first words.
+- a message that the user has deleted in the meantime is begun anew, from its first words;
+- a group that becomes a supergroup leaves its messages behind: the answer goes on in the new chat, with new messages;
+- a file is sent once; one that cannot be had or is refused is left out, for its link stands in the text.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
-from adapters.telegram.api import Api
-from adapters.telegram.render import Entity, render
-from bridge.model import Button, Rejected, Show, Shown, Vanished
+from adapters.telegram.api import Api, Moved
+from adapters.telegram.compose import composed
+from adapters.telegram.files import Fetch, send_file
+from bridge.model import Rejected, Show, Shown, Vanished
+
+_LOST = re.compile(
+    "message to edit not found|message_id_invalid|message can't be edited|no text in the message", re.IGNORECASE
+)
+"""Why there is nothing to edit; the last: it is a file."""
+_STAYS = re.compile("not found|message can't be deleted", re.IGNORECASE)
 
 
 class MessageSurface:
-    """``resume`` is the comma-separated message ids of the parts."""
+    """``resume`` is the chat and the message ids of the parts, ``-100123:17,18``; 0 is a part without a message.
 
-    def __init__(self, api: Api, chat: str, thread: str, reply_to: str, resume: str | None) -> None:
+    ``fetch`` brings the bytes of a file: ``Host.download``.
+    """
+
+    def __init__(self, api: Api, chat: str, thread: str, reply_to: str, resume: str | None, fetch: Fetch) -> None:
+        moved, _, ids = (resume or "").rpartition(":")
         self._api = api
-        self._chat = int(chat)
+        self._chat = int(moved or chat)  # should the ids be of a chat that has moved since, the first call will tell
         self._thread = thread
-        self._reply_to = reply_to
-        self._ids = [int(part) for part in resume.split(",")] if resume else []
+        self._reply_to = reply_to if self._chat == int(chat) else ""
+        self._ids = [int(part) for part in ids.split(",")] if ids else []
+        self._fetch = fetch
 
     async def show(self, op: Show) -> Shown:
+        """See bridge.model.Surface."""
         self._ids += [0] * (op.part + 1 - len(self._ids))
-        text, entities = render(op.text) if op.text else (op.status, [])
-        text = text or op.text  # Markdown that shows nothing, such as a link definition
-        calls = 1
-        if not text:
-            calls = await self._remove(op.part)
-        elif self._ids[op.part]:
-            await self._edit(op.part, content(text, entities, op))
-        else:
-            self._ids[op.part] = await self._send(content(text, entities, op))
-        shown = [str(number) for number in self._ids]
-        return Shown(",".join(shown), tuple(number for number in shown if number != "0"), calls)
+        try:
+            calls = await self._bring(op)
+        except Moved as moved:
+            self._chat, self._reply_to = moved.chat, ""
+            self._ids = [0] * len(self._ids)
+            raise Vanished from None
+        return Shown(f"{self._chat}:{','.join(map(str, self._ids))}", self._shown(), calls)
 
-    async def _send(self, body: dict[str, Any]) -> int:
-        body |= {"chat_id": self._chat}
-        if self._thread:
-            body["message_thread_id"] = int(self._thread)
+    def _shown(self) -> tuple[str, ...]:
+        return tuple(str(number) for number in self._ids if number)
+
+    async def _bring(self, op: Show) -> int:
+        """Bring the part to the screen; returns the number of calls."""
+        if op.files:
+            return await self._send_file(op)
+        body = composed(op)
+        if body is None:
+            return await self._remove(op.part)
+        body["link_preview_options"] = {"is_disabled": True}
+        if self._ids[op.part]:
+            await self._edit(op.part, body)
+        else:
+            self._ids[op.part] = await self._send("sendMessage", body)
+        return 1
+
+    async def _send(self, method: str, body: dict[str, Any]) -> int:
+        body = body | self._place()
         if self._reply_to:
             body["reply_parameters"] = {"message_id": int(self._reply_to), "allow_sending_without_reply": True}
-        message = await self._api.call("sendMessage", body)
+        message = await self._api.call(method, body)
         return int(message["message_id"])
 
+    def _place(self) -> dict[str, Any]:
+        return {"chat_id": self._chat} | ({"message_thread_id": int(self._thread)} if self._thread else {})
+
     async def _edit(self, part: int, body: dict[str, Any]) -> None:
-        body |= {"chat_id": self._chat, "message_id": self._ids[part]}
         try:
-            await self._api.call("editMessageText", body)
+            await self._api.call("editMessageText", body | {"chat_id": self._chat, "message_id": self._ids[part]})
         except Rejected as refusal:
-            reason = str(refusal).lower()
-            if "message to edit not found" in reason or "message_id_invalid" in reason:
+            reason = str(refusal)
+            if _LOST.search(reason):
                 self._ids[part] = 0
                 raise Vanished from None
             if "not modified" not in reason:
                 raise
 
     async def _remove(self, part: int) -> int:
-        number, self._ids[part] = self._ids[part], 0
+        number = self._ids[part]
         if not number:
             return 0
         try:
             await self._api.call("deleteMessage", {"chat_id": self._chat, "message_id": number})
         except Rejected as refusal:
-            if "not found" not in str(refusal).lower():
+            if not _STAYS.search(str(refusal)):
                 raise
+        self._ids[part] = 0
         return 1
 
-
-def content(text: str, entities: list[Entity], op: Show) -> dict[str, Any]:
-    """The parameters that sendMessage and editMessageText share."""
-    body: dict[str, Any] = {"text": text, "link_preview_options": {"is_disabled": True}}
-    if entities and not op.plain:
-        body["entities"] = [as_json(entity) for entity in entities]
-    if op.buttons:
-        body["reply_markup"] = {"inline_keyboard": [[as_button(button)] for button in op.buttons]}
-    return body
-
-
-def as_json(entity: Entity) -> dict[str, Any]:
-    value: dict[str, Any] = {"type": entity.type, "offset": entity.offset, "length": entity.length}
-    if entity.url:
-        value["url"] = entity.url
-    if entity.language:
-        value["language"] = entity.language
-    return value
-
-
-def as_button(button: Button) -> dict[str, str]:
-    return {"text": button.label, "url" if button.role == "link" else "callback_data": button.key}
+    async def _send_file(self, op: Show) -> int:
+        if self._ids[op.part]:
+            return 0
+        self._ids[op.part], calls = await send_file(op.files[0], self._fetch, self._send)
+        return calls

@@ -78,16 +78,6 @@ async def test_the_bridges_own_words_are_in_the_persons_language(stage: Stage) -
     assert "/help" in (await stage.answered(9))[0].text
 
 
-async def test_streaming_can_be_switched_off(stage: Stage) -> None:
-    stage.bot["stream"] = "off"
-    stage.gpt.default = Script(length=150, rate=60)
-    await stage.product.start()
-    stage.api.say("hello", chat=7)
-    [answer] = await stage.answered(7)
-    assert answer.text == Script(length=150).says("hello")
-    assert answer.edits == 1, "a place on the screen, and the answer"
-
-
 async def test_a_page_and_a_bot_share_an_app(stage: Stage) -> None:
     stage.product.config["bots"]["site"] = {"platform": "web", "app": "support", "welcome": "Hi there"}
     await stage.product.start()
