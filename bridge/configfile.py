@@ -210,6 +210,10 @@ class _Reader:
 
     # ------------------------------------------------------------ what one key cannot tell
 
+    def _check_proxy(self, path: str, proxy: str) -> None:
+        if proxy and not _PROXY.fullmatch(proxy):  # never shown: it may hold a password
+            self._fault(f"{path}.proxy", "write it as http://host:port or socks5://host:port")
+
     def _cross_check(self, config: Config) -> None:
         for name, app in config.fastgpt.items():
             if not re.match(r"https?://[^/]", app.base_url):
@@ -218,12 +222,14 @@ class _Reader:
                 self._fault(
                     f"fastgpt.{name}.base_url", "must not hold a user and a password; the key goes into api_key"
                 )
+            self._check_proxy(f"fastgpt.{name}", app.proxy)
             if app.kind == "openai" and not app.model:
                 self._fault(f"fastgpt.{name}.model", "is needed with kind: openai")
         for name, bot in config.bots.items():
             if bot.app not in config.fastgpt:
                 near = difflib.get_close_matches(bot.app, config.fastgpt, n=1, cutoff=0.0)
                 self._fault(f"bots.{name}.app", f"{bot.app!r} is not under fastgpt:; did you mean {near[0]!r}?")
+            self._check_proxy(f"bots.{name}", bot.proxy)
             try:
                 rate(bot.per_user)
             except ValueError as error:
@@ -242,6 +248,9 @@ class _Reader:
             config.http.address  # noqa: B018 - it parses
         except ValueError:
             self._fault("http.listen", f"{config.http.listen!r}: write it as 127.0.0.1:8080")
+
+
+_PROXY = re.compile(r"(https?|socks4|socks5h?)://[^/\s]+/?")
 
 
 def _hints(kind: Any) -> dict[str, Any]:

@@ -1,13 +1,14 @@
 """`check --online`: what only the servers know about a config.
 
 Rules of this file: nothing is taken in, changed or paid for. Bots are tried by their adapters (``Adapter.probe``), apps
-here: by a call that asks for settings, else by a question without words, which a server refuses only after the key.
+here: by a question without words, which costs nothing and which FastGPT refuses only after it has looked at the key.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from typing import Any
 
 import httpx
 import msgspec
@@ -35,52 +36,62 @@ _FIXES: Mapping[str, str] = {
 
 async def app(config: App, client: httpx.AsyncClient) -> Finding:
     """Is the app there, and does it take the key?"""
-    headers = {"Authorization": f"Bearer {config.api_key}"} if config.api_key else {}
-    root, empty = api_root(config.base_url), b'{"messages":[],"stream":false}'
     try:
-        if config.kind == "openai":
-            models = completions_url(config.base_url).removesuffix("/chat/completions") + "/models"
-            reply = await client.get(models, headers=headers, timeout=_PATIENCE)
-        elif config.app_id:
-            query = {"appId": config.app_id, "chatId": "check"}
-            reply = await client.get(f"{root}/core/chat/init", params=query, headers=headers, timeout=_PATIENCE)
-        else:
-            json = {**headers, "Content-Type": "application/json"}
-            url = completions_url(config.base_url)
-            reply = await client.post(url, content=empty, headers=json, timeout=_PATIENCE)
+        return await (_openai if config.kind == "openai" else _fastgpt)(config, client)
     except FAILURES as error:
         return Finding(False, f"cannot be reached ({type(error).__name__})", _FIXES["unreachable"])
-    return _judged(config, reply)
 
 
-def _judged(config: App, reply: httpx.Response) -> Finding:
-    error = _error(reply)
+async def _openai(config: App, client: httpx.AsyncClient) -> Finding:
+    url = completions_url(config.base_url).removesuffix("/chat/completions") + "/models"
+    reply = await client.get(url, headers=_headers(config), timeout=_PATIENCE)
+    error, payload = _read(reply)
     if error is None:
-        return Finding(True, f"answers{_name(config, reply)}, and takes the key")
-    if config.kind == "openai" and reply.status_code in (404, 405):
+        rows = payload.get("data")
+        known = [row.get("id") for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+        lacks = f", but does not list the model {config.model!r}" if known and config.model not in known else ""
+        return Finding(True, f"answers, and takes the key{lacks}")
+    if reply.status_code in (404, 405):
         return Finding(True, "answers; it lists no models, so the key is tried with the first question")
-    if not config.app_id and config.kind == "fastgpt" and error.reason in ("bad_request", "server"):
+    return _refused(error)
+
+
+async def _fastgpt(config: App, client: httpx.AsyncClient) -> Finding:
+    headers = {**_headers(config), "Content-Type": "application/json"}
+    body = {"messages": [], "stream": False, **({"appId": config.app_id} if config.app_id else {})}
+    url = completions_url(config.base_url)
+    reply = await client.post(url, content=msgspec.json.encode(body), headers=headers, timeout=_PATIENCE)
+    error, _ = _read(reply)
+    if error is not None and error.reason not in ("bad_request", "server"):  # "messages is empty" is neither's fault
+        return _refused(error)
+    if not config.app_id:
         return Finding(True, "answers; set app_id for the welcome text, uploads and /stop on the server")
-    return Finding(False, f"refuses: {error.reason}", _FIXES.get(error.reason, "see the server's log"))
+    query = {"appId": config.app_id, "chatId": "check"}
+    url = f"{api_root(config.base_url)}/core/chat/init"
+    error, payload = _read(await client.get(url, params=query, headers=_headers(config), timeout=_PATIENCE))
+    if error is not None:
+        return Finding(
+            False, f"takes the key, but not the app_id: {error.reason}", "app_id: copy it from the app's page"
+        )
+    data = payload.get("data")
+    name = data["app"].get("name") if isinstance(data, dict) and isinstance(data.get("app"), dict) else ""
+    return Finding(True, f"answers{f' as {name!r}' if name else ''}, and takes the key")
 
 
-def _error(reply: httpx.Response) -> UpstreamError | None:
-    """The error in a reply; FastGPT puts some into a 200."""
+def _headers(config: App) -> dict[str, str]:
+    return {"Authorization": f"Bearer {config.api_key}"} if config.api_key else {}
+
+
+def _read(reply: httpx.Response) -> tuple[UpstreamError | None, dict[str, Any]]:
+    """The error in a reply (FastGPT puts some into a 200), or its JSON."""
     try:
         payload = msgspec.json.decode(reply.content)
     except msgspec.DecodeError:
         payload = None
-    fine = reply.is_success and isinstance(payload, dict) and not payload.get("error")
-    if fine and payload.get("code", 200) == 200:
-        return None
-    return faults.of_response(reply.status_code, reply.headers, reply.content, time.time())
+    if reply.is_success and isinstance(payload, dict) and not payload.get("error") and payload.get("code", 200) == 200:
+        return None, payload
+    return faults.of_response(reply.status_code, reply.headers, reply.content, time.time()), {}
 
 
-def _name(config: App, reply: httpx.Response) -> str:
-    if config.kind == "openai":
-        rows = msgspec.json.decode(reply.content).get("data")
-        known = [row.get("id") for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
-        return f", but does not list the model {config.model!r}" if known and config.model not in known else ""
-    data = msgspec.json.decode(reply.content).get("data")
-    named = data.get("app", {}).get("name") if isinstance(data, dict) and isinstance(data.get("app"), dict) else ""
-    return f" as {named!r}" if isinstance(named, str) and named else ""
+def _refused(error: UpstreamError) -> Finding:
+    return Finding(False, f"refuses: {error.reason}", _FIXES.get(error.reason, "see the server's log"))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import yaml
 from hypothesis import given, settings
@@ -12,7 +14,7 @@ from hypothesis import strategies as st
 
 import adapters
 from bridge.app import Platforms
-from bridge.config import Config, ConfigError, rate
+from bridge.config import App, Bot, Config, ConfigError, Http, rate
 from bridge.configfile import load, parse
 
 PLATFORMS = Platforms(adapters.ADAPTERS)
@@ -46,6 +48,9 @@ def test_the_example_is_right_and_holds_every_key(monkeypatch: pytest.MonkeyPatc
         line for line in lines if not line.startswith("Every") and "${NAME}" not in line and "Copy" not in line
     )
     assert read(everything, FASTGPT_API_KEY="k", TELEGRAM_TOKEN="1:abc").bots["site"].per_user == "20/min"
+    structs: list[type[msgspec.Struct]] = [Config, App, Bot, Http, PLATFORMS["telegram"], PLATFORMS["web"]]
+    names = {field.name for struct in structs for field in msgspec.structs.fields(struct)} - {"options"}
+    assert [name for name in sorted(names) if not re.search(rf"\b{name}:", example)] == []
 
 
 def test_defaults_and_expansion() -> None:
@@ -111,6 +116,10 @@ def test_numbers_booleans_and_ids_may_come_as_they_like() -> None:
         (("bots:", "stores: x\nbots:"), "stores: is not a key; did you mean 'store'?"),
         (("bots:", "http: {listen: nowhere}\nbots:"), "http.listen: 'nowhere': write it as"),
         (("bots:", "retention: ever\nbots:"), "retention: 'ever': write it as 30d"),
+        (("bots:", "http: {public_url: bot.example.com}\nbots:"), "http.public_url: 'bot.example.com': write it as"),
+        (('"123:abc"', '"1:abc", mode: webhook'), "http.public_url: is needed by bots.tg"),
+        (('"123:abc"', '"1:abc", proxy: "localhost:1080"'), "bots.tg.proxy: write it as http://host:port or socks5"),
+        (('"123:abc"', '"1:abc", api_base: localhost'), "bots.tg: api_base: must begin with http:// or https://"),
         (('api_key: "${KEY}"', 'api_key: ""'), "fastgpt.support.api_key: is empty"),
         ((', api_key: "${KEY}"', ""), "fastgpt.support.api_key: is missing"),
         (('api_key: "${KEY}"', "api_key: [a]"), "fastgpt.support.api_key: a single value is expected here"),

@@ -7,9 +7,9 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Se
 from typing import Any, cast
 
 import httpx
-from bridge.attach import Attaching, Parts
 
 from bridge.appapi import AppApi
+from bridge.attach import Attaching, Parts
 from bridge.config import App
 from bridge.config import Bot as BotConfig
 from bridge.core import Bot, Core
