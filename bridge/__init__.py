@@ -4,10 +4,14 @@
 2  core.py           the guards, in order: allowed? addressed? a command? too fast?
 3  store/            committed and deduplicated; only now is the platform told
 4  store/            the lane: one conversation in order, thousands side by side
-5  turn.py           asks fastgpt.py (wire.py, sse.py) and survives its own death
+5  turn.py           question.py asks fastgpt.py (wire.py, sse.py); delivery.py survives its own death
 6  pump.py           tokens -> present.py (what to show) -> pace.py (may it be sent now?)
 7  adapters/x        the pure renderer, and one call to the platform
 
-config.py, session.py (chatId, variables) and words.py are pure; http.py is the port; app.py builds it all, cli.py runs
-it. bridge.* never imports adapters.* but in app.py; an adapter imports bridge.model and bridge.markdown only.
+A file goes the other way round: attach.py brings what a user sends to the app, by upload (appapi.py) or as an address
+of ours (links.py); linked.py finds the files of an answer, download.py fetches them, from public addresses only.
+
+config.py, session.py (chatId, variables) and words.py are pure; http.py is the port; app.py builds it all, serve.py
+runs it, cli.py has the commands. bridge.* never imports adapters.* but in app.py; an adapter imports bridge.model and
+bridge.markdown only.
 """

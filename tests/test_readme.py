@@ -21,6 +21,7 @@ from bridge.configfile import parse
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
+GUIDES = sorted((ROOT / "docs").glob("*.md"))
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, re.DOTALL)
 COMMANDS = [line for kind, block in BLOCKS if kind == "sh" for line in block.splitlines() if line.strip()]
 
@@ -51,6 +52,29 @@ def test_the_table_of_commands_is_complete() -> None:
 def test_every_link_leads_somewhere() -> None:
     for target in re.findall(r"\]\((?!https?://)([^)#]+)\)", README):
         assert (ROOT / target).exists(), target
+
+
+@pytest.mark.parametrize("guide", GUIDES, ids=lambda guide: guide.stem)
+def test_a_guide_is_right(guide: Path) -> None:
+    text = guide.read_text("utf-8")
+    for kind, block in re.findall(r"```(\w+)\n(.*?)```", text, re.DOTALL):
+        if kind == "yaml":
+            parse(block, Platforms(adapters.ADAPTERS), {"FASTGPT_API_KEY": "k", "TELEGRAM_TOKEN": "1:abc"})
+        else:
+            assert all(line.split()[:1] == ["fastgpt-bridge"] for line in block.splitlines())
+            assert all(line.split()[1] in cli.commands for line in block.splitlines())
+    for target in re.findall(r"\]\((?!https?://|#)([^)#]+)\)", text):
+        assert (guide.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("guide", GUIDES, ids=lambda guide: guide.stem)
+def test_the_faults_of_a_guide_are_what_the_product_says(guide: Path) -> None:
+    """The first column of its table of faults, up to what differs from case to case."""
+    rows = re.findall(r"^\| `([^`]+)`", guide.read_text("utf-8").partition("is wrong")[2], re.MULTILINE)
+    files = [*(ROOT / "bridge").rglob("*.py"), *(ROOT / "adapters").rglob("*.py")]
+    source = re.sub(r"\{[^{}]*\}", "…", "".join(path.read_text("utf-8") for path in files))
+    for row in rows:
+        assert row.replace("bots.tg", "bots.…").rstrip(" …") in source, row
 
 
 @pytest.mark.slow
