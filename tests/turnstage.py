@@ -38,17 +38,21 @@ GROUP = Conversation(bot="tg", chat="-5", kind="group")
 
 
 class Screen:
-    """An adapter and all its surfaces: what is shown, by turn and part. ``fault`` is raised by the next shows."""
+    """An adapter and all its surfaces: what is shown, by turn and part."""
 
     def __init__(self) -> None:
         self.parts: dict[tuple[str, int], Show] = {}
-        self.faults: list[Exception] = []
+        self.faults: list[Exception | None] = []
+        """What the next calls raise, each its own; None = nothing."""
         self.refuse = ""
         """A word that the platform does not take."""
+        self.calls: list[Show] = []
+        """Every Show that was tried."""
         self.changed = asyncio.Condition()
+        self.limits = Caps(fits=lambda text: len(text) < 1000, live=True, interval=0.0)
 
     def caps(self, to: AnyEvent) -> Caps:
-        return Caps(fits=lambda text: len(text) < 1000, live=True, interval=0.0)
+        return self.limits
 
     def answer(self, to: AnyEvent, turn: str, resume: str | None = None) -> Surface:
         return Surface(self, turn)
@@ -81,8 +85,9 @@ class Surface:
 
     async def show(self, op: Show) -> Shown:
         screen = self._screen
-        if screen.faults:
-            raise screen.faults.pop(0)
+        screen.calls.append(op)
+        if screen.faults and (fault := screen.faults.pop(0)) is not None:
+            raise fault
         if screen.refuse and screen.refuse in op.text:
             raise Rejected("bad text")
         async with screen.changed:
@@ -97,6 +102,8 @@ class Echo:
     def __init__(self) -> None:
         self.asked: list[Ask] = []
         self.faults: list[Exception] = []
+        self.says: list[Piece] = []
+        """Instead of the question."""
         self.hold: asyncio.Event | None = None
         """Until it is set, answers stand after their first word."""
 
@@ -107,7 +114,8 @@ class Echo:
             await self.hold.wait()
         if self.faults:
             raise self.faults.pop(0)
-        yield Delta(f"You asked: {_told(ask.content)}")
+        for piece in self.says or [Delta(f"You asked: {_told(ask.content)}")]:
+            yield piece
         yield Done()
 
 

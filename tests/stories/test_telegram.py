@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import signal
+import socket
 
 import aiohttp
 import pytest
@@ -428,6 +429,25 @@ async def test_a_new_config_is_taken_by_sighup_and_a_faulty_one_refused(stage: S
     stage.api.say("hello", chat=9)
     await stage.answered(9)
     assert stage.answers(8) == []
+
+
+async def test_a_config_that_cannot_be_run_leaves_the_old_one_in_force(stage: Stage) -> None:
+    await stage.product.start()
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        stage.product.config["http"]["listen"] = f"127.0.0.1:{taken.getsockname()[1]}"
+        stage.product.write_config()
+        ready = len(stage.product.out)
+        stage.product.signal(signal.SIGHUP)
+        assert "cannot listen on" in await stage.product.logged("config not reloaded")
+        await stage.product.until(lambda: any("ready on" in line for line in stage.product.out[ready:]))
+    stage.product.config["store"] += ".other"
+    stage.product.write_config()
+    stage.product.signal(signal.SIGHUP)
+    await stage.product.logged("store: cannot change while the service runs")
+    stage.api.say("hello", chat=7)
+    assert [seen.text for seen in await stage.answered(7)] == ["You asked: hello"]
 
 
 async def test_a_second_service_on_the_same_store_waits_and_gives_up(stage: Stage) -> None:
