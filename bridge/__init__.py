@@ -8,8 +8,9 @@
 6  pump.py           tokens -> present.py (what to show) -> pace.py (may it be sent now?)
 7  adapters/x        the pure renderer, and one call to the platform
 
-A file goes the other way round: attach.py brings what a user sends to the app, by upload (appapi.py) or as an address
-of ours (links.py); linked.py finds the files of an answer, download.py fetches them, from public addresses only.
+A file goes the other way round: attach.py brings what a user sends to the app, by upload (appapi.py, storage.py) or as
+an address of ours (links.py); linked.py finds the files of an answer, download.py fetches them, from public addresses
+only.
 
 config.py, session.py (chatId, variables) and words.py are pure; http.py is the port; app.py builds it all, serve.py
 runs it, cli.py has the commands. bridge.* never imports adapters.* but in app.py; an adapter imports bridge.model and

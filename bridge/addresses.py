@@ -13,7 +13,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
-from urllib.parse import urlsplit
+
+from yarl import URL
 
 from bridge.model import BridgeError
 
@@ -24,7 +25,6 @@ _NAT64 = IPv6Network("64:ff9b::/96")
 _NUMERIC = re.compile(r"(?:.*\.)?(?:0x[0-9a-f]*|\d+)\.?|.*:.*", re.IGNORECASE | re.DOTALL)
 """What resolvers and URL parsers may take for an address: the last part is a number, or there is a colon."""
 _NAME = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*\.?", re.IGNORECASE)
-_PORTS = {"http": 80, "https": 443}
 _INSIDE = (".localhost", ".local", ".internal")
 
 
@@ -46,9 +46,20 @@ def is_public(address: Address) -> bool:
 
 
 def host_of(url: str) -> str:
-    """``host:port`` of an address in the config, as Guard takes it."""
-    parts = urlsplit(url)
-    return f"{parts.hostname or ''}:{parts.port or _PORTS.get(parts.scheme, 0)}"
+    """``host:port`` of an address in the config, as Guard takes it: in small letters, and an international name in its
+    ASCII form. Empty when there is none."""
+    try:
+        parts = URL(url)
+    except ValueError:
+        return ""
+    return f"{parts.raw_host}:{parts.port}" if parts.raw_host else ""
+
+
+def _ascii(name: str) -> str:
+    try:
+        return URL.build(scheme="http", host=name).raw_host or ""
+    except ValueError:
+        return name.lower()
 
 
 class Guard:
@@ -62,7 +73,7 @@ class Guard:
             try:
                 self._networks.append(ip_network(entry.strip().strip("[]"), strict=False))
             except ValueError:
-                self._names.add(entry.strip().lower())
+                self._names.add(_ascii(entry.strip()))
 
     def check_host(self, host: str, port: int, *, proxied: bool) -> None:
         """The host of an address, before anything is looked up. Raises NotPublic.

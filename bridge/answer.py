@@ -29,7 +29,7 @@ class Answer(msgspec.Struct, omit_defaults=True):
     thinking: str = ""
     """The end of the model's reasoning."""
     asked: Message | None = None
-    """The question, where it was put together from several messages."""
+    """The question, where it was put together from several messages, or could have been."""
     edited: float = 0.0
     """Of which edit of the question this is the answer."""
     piece_of: str = ""

@@ -128,6 +128,8 @@ class Bridge:
         self.port = self.server.listen(*config.http.address)
         await self.engine.start(self._turns.run)
         self._housekeeping = [asyncio.create_task(self._prune(), name="prune")]
+        for name in self._bots:
+            self.server.state(name, State("connecting"))
         self._running = [
             asyncio.create_task(self._keep_running(bot), name=f"bot {name}") for name, bot in self._bots.items()
         ]
@@ -150,7 +152,6 @@ class Bridge:
             host = BotHost(name, self._wire, bot.proxy, self.engine, self.server, budget, downloads, self._public_url)
             adapter: Adapter = self._platforms.module(bot.platform).Adapter(name, bot.options, host)
             self._bots[name] = Bot(name, bot, adapter, apps[bot.app], apis[bot.app], config.fastgpt[bot.app], budget)
-            host.state(State("connecting"))
 
     def _fetch(self, bot: str, attachment: Attachment) -> AsyncIterator[bytes]:
         if bot not in self._bots:

@@ -2,11 +2,11 @@
 
 Rules of this file:
 - they live at what precedes ``/v1`` (DESIGN 2.3) and need ``app_id``; kind openai has none of them;
-- a call that the server lacks is remembered, not asked for with each file;
 - the key goes to the app alone, never to the storage that an upload is sent to;
-- addresses of uploads are secrets: whoever has one may write. None reaches a log or a message.
+- a call that the server lacks is remembered, not asked for with each file; a storage that fails is left alone for a
+  moment only (bridge.storage).
 
-Sources: labring/FastGPT, ``core/chat/file/presignChatFile*Url``, ``core/chat/init``, ``common/error/code/s3``.
+Sources: labring/FastGPT, ``core/chat/file/presignChatFile*Url``, ``core/chat/init``.
 """
 
 from __future__ import annotations
@@ -14,9 +14,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
-from typing import IO, Any, Literal
-from urllib.parse import urljoin
+from collections.abc import Callable
+from typing import IO, Any
 
 import httpx
 import msgspec
@@ -26,6 +25,7 @@ from bridge.config import App
 from bridge.fastgpt import api_root
 from bridge.faults import Reason, UpstreamError, of_response
 from bridge.model import BridgeError
+from bridge.storage import Refusal, Unavailable, UploadRefused, put, refusal_of, target_of
 from bridge.wire import FAILURES
 
 log = logging.getLogger(__name__)
@@ -38,7 +38,8 @@ SETTINGS_LAST = 300.0
 FAILURE_LASTS = 30.0
 """Seconds after which settings that the server could not tell are asked for again."""
 NO_UPLOAD_LASTS = 600.0
-PIECE = 1 << 18
+STORAGE_RESTS = 10.0
+"""Seconds without uploads after the storage has failed twice."""
 
 
 class Uploaded(msgspec.Struct, frozen=True):
@@ -52,48 +53,14 @@ class Uploaded(msgspec.Struct, frozen=True):
 
 
 class NoUpload(BridgeError):
-    """The app takes no uploads."""
+    """The app takes no uploads, or its storage fails: another way may lead to the app."""
 
 
-Refusal = Literal["disabled", "type", "too_big", "rate", "failed"]
-
-
-class UploadRefused(BridgeError):
-    """The app does not take this file. ``disabled``: it takes none at all; ``most``: bytes, with ``too_big``."""
-
-    def __init__(self, reason: Refusal, most: int = 0) -> None:
-        super().__init__(f"the upload was refused: {reason}")
-        self.reason: Refusal = reason
-        self.most = most
-
-
-_REFUSALS: tuple[tuple[str, Refusal], ...] = (
-    ("fileuploaddisabled", "disabled"),
-    ("file_upload_disabled", "disabled"),
-    ("invaliduploadfiletype", "type"),
-    ("uploadfiletypemismatch", "type"),
-    ("s3_upload_invalid_file_type", "type"),
-    ("entitytoolarge", "too_big"),
-)
-"""Names of FastGPT's S3ErrEnum and its untranslated messages, and of S3 itself."""
 _ABSENT: frozenset[Reason] = frozenset({"wrong_path", "not_found", "key", "wrong_key", "permission"})
 """Reasons that mean: not with this server, or not with this key. Old servers knew the call, but no keys for it."""
 _PRESIGN = ("/core/chat/file/presignChatFilePostUrl", "/core/chat/presignChatFilePostUrl")
 _ADDRESS = ("/core/chat/file/presignChatFileGetUrl", "/core/chat/presignChatFileGetUrl")
 """Today's paths, and those of 2025."""
-
-
-class _Target(msgspec.Struct, frozen=True, rename="camel"):
-    """Where an upload goes."""
-
-    url: str
-    key: str = ""
-    headers: dict[str, str] | None = None
-    fields: dict[str, str] | None = None
-    """A form of S3's POST, as servers gave it until 2025; the key is among them."""
-    max_size: float | None = None
-    """Bytes."""
-    preview_url: str | None = None
 
 
 class AppApi:
@@ -111,6 +78,7 @@ class AppApi:
         self._settings_until = float("-inf")
         self._asking = asyncio.Lock()
         self._no_upload_until = float("-inf")
+        self._storage_rests_until = float("-inf")
 
     @property
     def present(self) -> bool:
@@ -119,7 +87,7 @@ class AppApi:
 
     @property
     def uploads(self) -> bool:
-        """May an upload succeed, as far as is known?"""
+        """Does the app take uploads, as far as is known?"""
         return self.present and self._clock() >= self._no_upload_until
 
     async def stop(self, chat_id: str) -> None:
@@ -156,18 +124,17 @@ class AppApi:
     async def upload(self, chat_id: str, name: str, mime: str, size: int, content: IO[bytes]) -> Uploaded:
         """Put a file of ``size`` bytes where the app finds it; ``content`` can be read again from its start.
 
-        Raises NoUpload (another way may lead to the app) or UploadRefused.
+        Raises NoUpload or UploadRefused.
         """
-        if not self.uploads:
+        if not self.uploads or self._clock() < self._storage_rests_until:
             raise NoUpload
         asked = {"chatId": chat_id, "filename": name}  # with a size, new servers would want large files in parts
-        target = _target(await self._presign(asked))
-        if target.max_size is not None and size > target.max_size:
-            raise UploadRefused("too_big", int(target.max_size))
-        response = await self._send(target, name, mime, size, content)
-        if not response.is_success:
-            log.warning("app %s: its storage answered HTTP %d", self._app.app_id, response.status_code)
-            raise UploadRefused(_refusal(response.text, response.status_code), int(target.max_size or 0))
+        target = target_of(await self._presign(asked))
+        try:
+            await put(self._client, self._root, target, name, mime, size, content)
+        except Unavailable:
+            self._storage_rests_until = self._clock() + STORAGE_RESTS
+            raise NoUpload from None
         key = target.key or (target.fields or {}).get("key", "")
         return Uploaded(key, await self._address(chat_id, key) or target.preview_url or "")
 
@@ -178,35 +145,16 @@ class AppApi:
             try:
                 return await self._call("POST", path, asked)
             except UpstreamError as error:
-                refusal = _refusal(error.detail, 0)
+                refusal: Refusal = refusal_of(error.detail)
                 if error.reason == "rate":
                     refusal = "rate"
                 elif refusal == "failed" and error.reason in _ABSENT:
                     continue
                 log.warning("app %s: an upload was refused: %s", self._app.app_id, error.reason)
                 raise UploadRefused(refusal) from None
-        raise self._absent("its server has no call for them")
-
-    async def _send(self, target: _Target, name: str, mime: str, size: int, content: IO[bytes]) -> httpx.Response:
-        url = urljoin(f"{self._root}/", target.url)
-        try:
-            if target.fields is not None:
-                content.seek(0)
-                form = {"file": (name, await asyncio.to_thread(content.read), mime)}
-                return await self._client.post(url, data=target.fields, files=form)
-            headers = {**(target.headers or {}), "Content-Length": str(size)}  # S3 refuses a body of unknown length
-            response = await self._client.put(url, content=_pieces(content), headers=headers)
-            if response.status_code in (403, 405):  # signed for the other verb
-                response = await self._client.post(url, content=_pieces(content), headers=headers)
-            return response
-        except FAILURES as error:
-            # The message of an error can hold the address.
-            raise self._absent(f"their storage cannot be reached: {type(error).__name__}") from None
-
-    def _absent(self, why: str) -> NoUpload:
-        log.warning("app %s: no uploads for %.0f s: %s", self._app.app_id, NO_UPLOAD_LASTS, why)
+        log.warning("app %s: its server has no call for uploads; next try in %.0f s", self._app.app_id, NO_UPLOAD_LASTS)
         self._no_upload_until = self._clock() + NO_UPLOAD_LASTS
-        return NoUpload()
+        raise NoUpload
 
     async def _address(self, chat_id: str, key: str) -> str:
         for path in _ADDRESS:
@@ -235,23 +183,3 @@ class AppApi:
             if isinstance(envelope, dict) and "data" in envelope and envelope.get("code", 200) == 200:
                 return envelope["data"]
         raise of_response(response.status_code, response.headers, response.content, time.time())
-
-
-async def _pieces(content: IO[bytes]) -> AsyncIterator[bytes]:
-    content.seek(0)
-    while piece := await asyncio.to_thread(content.read, PIECE):  # it may be a file on disk
-        yield piece
-
-
-def _target(data: Any) -> _Target:
-    try:
-        return msgspec.convert(data, _Target)
-    except msgspec.ValidationError:  # whose message may quote the address
-        raise UploadRefused("failed") from None
-
-
-def _refusal(words: str, status: int) -> Refusal:
-    folded = words.lower()
-    if status == 413:
-        return "too_big"
-    return next((refusal for name, refusal in _REFUSALS if name in folded), "failed")

@@ -93,7 +93,7 @@ class Asking:
             await asyncio.sleep(wait)
             if sent:
                 self._attempt = await self._next_attempt()
-                self._ask = msgspec.structs.replace(self._ask, item_id=item_id(self._event.id, self._attempt))
+                self._ask = msgspec.structs.replace(self._ask, item_id=item_id(self._event, self._attempt))
 
     async def _stream(self, pump: Pump) -> str:
         async with aclosing(self._bot.app.stream(self._ask)) as pieces:

@@ -5,7 +5,8 @@ Rules of this file:
   it; else, for a small picture, within the question itself;
 - the content says what a file is (bridge.sniff), never the platform or the user;
 - a file that cannot come along is a note to the user; the question goes without it;
-- the order stays, SIDE_BY_SIDE files are on their way at once, and what is over SPOOL waits on disk, not in memory.
+- the order stays, SIDE_BY_SIDE files of all questions are on their way at once, and what is over SPOOL waits on disk,
+  not in memory; the pictures within one question have INLINE_MOST together.
 """
 
 from __future__ import annotations
@@ -18,22 +19,25 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO, Any, NamedTuple
 
-from bridge.appapi import NoUpload, Refusal, UploadRefused
+from bridge.appapi import NoUpload
 from bridge.appsettings import FileRules, FileSort
 from bridge.core import Bot
 from bridge.incoming import MOST, Incoming
 from bridge.links import Links
 from bridge.model import AnyEvent, Attachment, BridgeError, TooBig
 from bridge.sniff import HEAD, Kind, clean, sniff
+from bridge.storage import Refusal, UploadRefused
 
 log = logging.getLogger(__name__)
 
-SIDE_BY_SIDE = 2
+SIDE_BY_SIDE = 8
 TIME = 120.0
 """Seconds for one file, from the platform and to the app."""
 SPOOL = 1 << 20
 INLINE = {"fastgpt": 1 << 20, "openai": 4 << 20}
 """Bytes of a picture that may go within the question. FastGPT keeps it in its database with the chat."""
+INLINE_MOST = {"fastgpt": 1 << 20, "openai": 8 << 20}
+"""Bytes of all of them in one question."""
 LABEL = 60
 """Characters of a name in a note."""
 
@@ -62,6 +66,7 @@ class Attaching:
 
     def __init__(self, links: Links | None) -> None:
         self._links = links
+        self._gate = asyncio.Semaphore(SIDE_BY_SIDE)
 
     async def parts(self, bot: Bot, to: AnyEvent, chat_id: str, attachments: Sequence[Attachment]) -> Parts:
         """The parts for the attachments of a question, in their order; ``to`` is the event that is answered, and an
@@ -79,10 +84,10 @@ class Attaching:
         settings = await bot.api.settings(chat_id) if taken and chat_id else None
         rules = settings.files if settings else FileRules()
         over = len(taken) > rules.most > 0
-        gate = asyncio.Semaphore(SIDE_BY_SIDE)
+        room = _Room(INLINE_MOST[bot.app_config.kind])
         async with asyncio.TaskGroup() as group:
             tasks = [
-                (label, group.create_task(_Route(bot, chat_id, attachment, rules, self._links).take(gate)))
+                (label, group.create_task(_Route(bot, chat_id, attachment, rules, self._links, room).take(self._gate)))
                 for label, attachment in (taken[: rules.most] if over else taken)
             ]
         parts: list[dict[str, Any]] = []
@@ -98,6 +103,13 @@ class Attaching:
         return Parts(parts, notes)
 
 
+@dataclass(slots=True)
+class _Room:
+    """What is left for pictures within a question, in bytes."""
+
+    left: int
+
+
 @dataclass(frozen=True, slots=True)
 class _Route:
     """The way of one file. Each step gives its part, or None when it leads nowhere; a str is the key of a note."""
@@ -107,6 +119,7 @@ class _Route:
     attachment: Attachment
     rules: FileRules
     links: Links | None
+    room: _Room
 
     async def take(self, gate: asyncio.Semaphore) -> dict[str, Any] | str:
         if self.attachment.size > MOST:
@@ -124,6 +137,9 @@ class _Route:
             why = str(error) if isinstance(error, BridgeError) else type(error).__name__
             log.warning("bot %s: an attachment could not be brought to the app: %s", self.bot.name, why)
             return "file_failed"
+        except Exception:  # a bug in the way of one file does not end the question
+            log.exception("bot %s: an attachment could not be brought to the app", self.bot.name)
+            return "file_failed"
 
     async def _part(self, held: _Held) -> dict[str, Any] | str:
         await held.read(HEAD)
@@ -131,7 +147,7 @@ class _Route:
         if self.bot.app_config.kind == "openai":
             if not kind.image:
                 return "app_takes_pictures_only"  # strict servers refuse a part that they do not know
-            return await self._inline(kind, held) or await self._linked(kind) or "file_needs_public_url"
+            return await self._inline(kind, held) or await self._linked(kind) or self._nowhere()
         sort = _sort(kind)
         if not self.rules.takes(sort, kind.extension):
             return f"app_takes_no_{sort}"
@@ -139,11 +155,18 @@ class _Route:
             await self._uploaded(kind, held)
             or await self._linked(kind)
             or await self._inline(kind, held)
-            or "file_needs_public_url"
+            or self._nowhere()
         )
 
+    def _nowhere(self) -> str:
+        return "file_failed" if self._uploads else "file_needs_public_url"
+
+    @property
+    def _uploads(self) -> bool:
+        return bool(self.chat_id) and self.bot.api.uploads  # an upload belongs to a chat
+
     async def _uploaded(self, kind: Kind, held: _Held) -> dict[str, Any] | None:
-        if not self.chat_id or not self.bot.api.uploads:  # an upload belongs to a chat
+        if not self._uploads:
             return None
         size = await held.read(MOST + 1)
         try:
@@ -159,8 +182,9 @@ class _Route:
 
     async def _inline(self, kind: Kind, held: _Held) -> dict[str, Any] | None:
         most = INLINE[self.bot.app_config.kind]
-        if not kind.image or await held.read(most + 1) > most:
+        if not kind.image or (size := await held.read(most + 1)) > min(most, self.room.left):
             return None
+        self.room.left -= size
         return _referred(kind, f"data:{kind.mime};base64,{base64.b64encode(held.start(most)).decode()}")
 
 

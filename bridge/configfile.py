@@ -17,6 +17,7 @@ import typing
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 import yaml
@@ -211,17 +212,21 @@ class _Reader:
     # ------------------------------------------------------------ what one key cannot tell
 
     def _check_proxy(self, path: str, proxy: str) -> None:
-        if proxy and not _PROXY.fullmatch(proxy):  # never shown: it may hold a password
+        if proxy and not _is_proxy(proxy):  # never shown: it may hold a password
             self._fault(f"{path}.proxy", "write it as http://host:port or socks5://host:port")
 
     def _cross_check(self, config: Config) -> None:
         for name, app in config.fastgpt.items():
             if not re.match(r"https?://[^/]", app.base_url):
                 self._fault(f"fastgpt.{name}.base_url", "must begin with http:// or https://")
+            elif not _is_address(app.base_url):
+                self._fault(f"fastgpt.{name}.base_url", f"{app.base_url!r} is no address")
             elif "@" in app.base_url.split("/")[2]:
                 self._fault(
                     f"fastgpt.{name}.base_url", "must not hold a user and a password; the key goes into api_key"
                 )
+            if not (app.api_key.isascii() and app.api_key.isprintable()):  # never shown
+                self._fault(f"fastgpt.{name}.api_key", "holds characters that no key has; copy it again")
             self._check_proxy(f"fastgpt.{name}", app.proxy)
             if app.kind == "openai" and not app.model:
                 self._fault(f"fastgpt.{name}.model", "is needed with kind: openai")
@@ -250,7 +255,18 @@ class _Reader:
             self._fault("http.listen", f"{config.http.listen!r}: write it as 127.0.0.1:8080")
 
 
-_PROXY = re.compile(r"(https?|socks4|socks5h?)://[^/\s]+/?")
+def _is_address(text: str) -> bool:
+    try:
+        return urlsplit(text).port != 0
+    except ValueError:  # a host or a port that cannot be one
+        return False
+
+
+def _is_proxy(text: str) -> bool:
+    parts = urlsplit(text) if _is_address(text) else None
+    if parts is None or not parts.hostname or parts.path not in ("", "/"):
+        return False
+    return parts.scheme in ("http", "https") or (parts.scheme in ("socks4", "socks5", "socks5h") and bool(parts.port))
 
 
 def _hints(kind: Any) -> dict[str, Any]:

@@ -3,8 +3,8 @@
 Rules of this file:
 - ``receive`` returns after the durable commit, never before: only then is the platform told;
 - it decides once what an event asks for (``Task.does``); a turn that is taken up after a restart does not decide anew;
-- between the first guard and ``submit`` nothing is awaited for a message: events that come in together keep their
-  order;
+- between the first guard and ``submit`` nothing is awaited for a message but its place in the rate limit: events that
+  come in together keep their order;
 - a stop has a lane of its own: it must not wait behind the answer that it is to end. It goes through the store like
   every message, so it comes after the question that it follows, and counts once.
 """
@@ -23,6 +23,7 @@ from bridge.appapi import AppApi
 from bridge.config import App, rate
 from bridge.config import Bot as BotConfig
 from bridge.fastgpt import FastGPT
+from bridge.joined import AT_ONCE, with_quotes
 from bridge.model import Adapter, AnyEvent, Entered, Message, Press
 from bridge.pace import Budget
 from bridge.session import lane
@@ -38,8 +39,8 @@ _COMMANDS = {"/new": NEW, "/reset": NEW, "新对话": NEW, "/stop": STOP, "/retr
 _FOR_ANOTHER = re.compile(r"/\w+@\w+")
 BACKLOG = 60.0
 """Seconds after which a message is no sign of haste any more: it waited while the bridge was away."""
-GROUPS_MOST = 1000
-"""Albums that are remembered, to count each as one message."""
+RECENT_MOST = 1000
+"""Messages whose place in the rate limit is remembered."""
 
 
 class Task(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -78,7 +79,8 @@ class Bot:
 class Core:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._groups: dict[str, None] = {}  # in the order of their first message
+        self._rated: dict[str, float] = {}  # message or album -> what the rate limit said, oldest first
+        self._cut: dict[str, float] = {}  # lane -> when a text was sent there that its client had cut
 
     async def receive(self, bot: Bot, event: AnyEvent) -> str | None:
         """See bridge.model.Receive."""
@@ -88,7 +90,7 @@ class Core:
             await self._message(bot, event)
         elif isinstance(event, Press):
             return await self._press(bot, event)
-        elif isinstance(event, Entered) and event.first:
+        elif isinstance(event, Entered) and event.first and self._may_greet(bot, event):
             await self._submit(bot, event, Task(event, WELCOME), self._aside(bot, event))
         return None
 
@@ -96,7 +98,7 @@ class Core:
 
     @staticmethod
     def _allowed(bot: Bot, event: AnyEvent) -> bool:
-        who = {event.user.id, event.conversation.chat}
+        who = {event.user.id, event.conversation.chat, event.conversation.was} - {""}
         rules = bot.config
         return not who.intersection(rules.deny) and (not rules.allow or bool(who.intersection(rules.allow)))
 
@@ -124,9 +126,10 @@ class Core:
 
     async def _message(self, bot: Bot, event: Message) -> None:
         command = _command(event.text)
-        if not self.addressed(bot, event, command) and not (event.group and bot.config.groups != "off"):
-            return  # a piece of an album may be: its caption is on another
-        if event.edited:
+        if not self.addressed(bot, event, command):
+            if self._may_belong(bot, event):  # the turn that it may be a piece of decides
+                await self._submit(bot, event, Task(event), bot.lane(event))
+        elif event.edited:
             await self._amend(bot, event, command)
         elif command == STOP:
             await self._submit(bot, event, Task(event, STOP), self._aside(bot, event))
@@ -137,35 +140,39 @@ class Core:
             await self._say(bot, event, say("help", bot.language(event), user=event.user.id, chat=to.chat))
         elif command == ASK and not _asks(event):
             await self._say(bot, event, say("no_text", bot.language(event)))
-        elif wait := await self._too_fast(bot, event):
-            if not await self._engine.slot(f"hurry:{bot.name}/{event.user.id}", 1 / 60, 1):
-                await self._say(bot, event, say("too_fast", bot.language(event), seconds=int(wait) + 1))
-        else:
+        elif not await self._too_fast(bot, event):
+            if event.cut:
+                _remember(self._cut, bot.lane(event), event.at)
             await self._submit(bot, event, Task(event, command), bot.lane(event))
+
+    def _may_belong(self, bot: Bot, event: Message) -> bool:
+        """Can it be a piece of a message that is for the bot? The caption of an album is on one picture, the mention in
+        the first part of a cut text."""
+        if bot.config.groups == "off" or event.edited:
+            return False
+        return bool(event.group) or 0 <= event.at - self._cut.get(bot.lane(event), 0.0) <= AT_ONCE
 
     async def _amend(self, bot: Bot, event: Message, command: str) -> None:
         """A question that has changed is asked again while nobody has answered it and nothing came after it."""
-        if command == ASK and _asks(event):
-            body = msgspec.json.encode(Task(event))
-            if await self._engine.amend(_job_key(bot, event), bot.lane(event), body):
-                log.info("%s was edited and is asked again", _job_key(bot, event))
+        if command != ASK or not _asks(event) or await self._too_fast(bot, event):
+            return
+        if not await self._engine.amend(_job_key(bot, event), bot.lane(event), msgspec.json.encode(Task(event))):
+            await self._submit(bot, event, Task(event), bot.lane(event))  # unless it is known: now it is a question
 
-    async def _too_fast(self, bot: Bot, event: Message) -> float:
+    async def _too_fast(self, bot: Bot, event: Message) -> bool:
+        """Does the rate limit turn it away? Then it was said, once a minute. What comes again, and the pieces of one
+        album, count once."""
         count, seconds = rate(bot.config.per_user)
-        if not count or time.time() - event.at > BACKLOG or self._counted(bot, event):
-            return 0.0
-        return await self._engine.slot(f"user:{bot.name}/{event.user.id}", count / seconds, count)
-
-    def _counted(self, bot: Bot, event: Message) -> bool:
-        """Was another piece of the same album counted already?"""
-        if not event.group:
+        if not count or time.time() - event.at > BACKLOG:
             return False
-        group = f"{bot.name}/{event.conversation.chat}/{event.group}"
-        known = group in self._groups
-        self._groups[group] = None
-        if len(self._groups) > GROUPS_MOST:
-            del self._groups[next(iter(self._groups))]
-        return known
+        place = f"{bot.name}/{event.conversation.chat}/{event.group or event.id}/{event.at if event.edited else ''}"
+        wait = self._rated.get(place)
+        if wait is None:
+            wait = await self._engine.slot(f"user:{bot.name}/{event.user.id}", count / seconds, count)
+            _remember(self._rated, place, wait)
+        if wait and not await self._engine.slot(f"hurry:{bot.name}/{event.user.id}", 1 / 60, 1):
+            await self._say(bot, event, say("too_fast", bot.language(event), seconds=int(wait) + 1))
+        return bool(wait)
 
     # ------------------------------------------------------------ stopping
 
@@ -188,7 +195,9 @@ class Core:
 
     async def _stop_answer(self, bot: Bot, event: AnyEvent, target: str) -> tuple[int, str]:
         """Stop the answer that the message ``target`` belongs to: how many were stopped, and what to say."""
-        (row,) = await self._engine.get(said_key(bot.name, event.conversation.chat, target))
+        to = event.conversation  # an answer may have begun before the chat was moved
+        here, before = await self._engine.get(*(said_key(bot.name, chat, target) for chat in (to.chat, to.was)))
+        row = here or before
         if row is None:
             return 0, "ended"
         said = msgspec.json.decode(row, type=Said)
@@ -198,6 +207,10 @@ class Core:
         return stopped, "stopping" if stopped else "ended"
 
     @staticmethod
+    def _may_greet(bot: Bot, event: AnyEvent) -> bool:
+        return event.conversation.kind == "private" or bot.config.groups != "off"
+
+    @staticmethod
     def _is_admin(bot: Bot, event: AnyEvent) -> bool:
         return event.user.real and event.user.id in bot.config.admins
 
@@ -205,14 +218,15 @@ class Core:
 
     async def _say(self, bot: Bot, event: AnyEvent, text: str) -> None:
         """Say something of the bridge's own, in a lane of its own: it does not wait behind an answer."""
-        await self._submit(bot, event, Task(event, SAY, text), self._aside(bot, event))
+        again = f"~{event.at}" if isinstance(event, Message) and event.edited else ""
+        await self._submit(bot, event, Task(event, SAY, text), self._aside(bot, event), again)
 
     @staticmethod
     def _aside(bot: Bot, event: AnyEvent) -> str:
         return f"{bot.lane(event)} {event.id}"
 
-    async def _submit(self, bot: Bot, event: AnyEvent, task: Task, lane: str) -> None:
-        key = _job_key(bot, event)
+    async def _submit(self, bot: Bot, event: AnyEvent, task: Task, lane: str, again: str = "") -> None:
+        key = _job_key(bot, event) + again
         (fresh,) = await self._engine.submit([Job(key, lane, msgspec.json.encode(task), event.user.id)])
         if not fresh:
             log.info("%s came again and is dropped", key)
@@ -231,4 +245,11 @@ def _command(text: str) -> str:
 
 def _asks(event: Message) -> bool:
     """Is there anything that the app could be asked?"""
-    return bool(event.text.strip() or event.attachments or any(quote.attachments for quote in event.quotes))
+    return any(map(bool, with_quotes(event)))
+
+
+def _remember(memory: dict[str, float], key: str, value: float) -> None:
+    memory.pop(key, None)
+    memory[key] = value
+    if len(memory) > RECENT_MOST:
+        del memory[next(iter(memory))]

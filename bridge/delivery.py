@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import msgspec
@@ -24,6 +23,7 @@ from bridge.model import AnyEvent, Button, File, Show, Shown
 from bridge.present import Presenter
 from bridge.pump import Pump
 from bridge.question import Question, Questions
+from bridge.stops import Stops
 from bridge.store import Engine, Job
 from bridge.words import Language, say
 
@@ -43,7 +43,7 @@ class Delivery:
     _question: Question | None
     _earlier: str
     """What came before a restart: it stays when nothing more comes."""
-    _beside: Callable[[Awaitable[None]], None]
+    _stops: Stops
     _unknown: int = -1
     """The part that an earlier process was about to send when it died."""
 
@@ -96,13 +96,16 @@ class Delivery:
             return  # answered already
         if how in ("park", "again"):
             pump.park()
+        elif self._answer.whole:
+            self._answer.filed = len(self._files())
+            pump.enough()
         if reader is None or reader.done():
             return
         reader.cancel()
         if how == "stop":
             self._whole(pump, say("stopped", self._language))
         if how in ("stop", "again") and self._question and self._bot.api.present:
-            self._beside(self._bot.api.stop(self._question.chat_id))
+            self._stops.begin(self._bot.api, self._question.chat_id)
 
     async def _attempting(self, op: Show, again: bool) -> None:
         """Commit that something is about to be sent that cannot be taken back."""
@@ -112,10 +115,12 @@ class Delivery:
         self._answer.attempting, self._unknown = op.part, -1
         await self._engine.put(self._answer.row(self._job.key))
 
-    async def _shown(self, op: Show, shown: Shown, text: str) -> None:
+    async def _shown(self, op: Show, shown: Shown | None, text: str) -> None:
         """Commit what a restart needs; await it when something new is on the screen, or something final."""
         answer = self._answer
         answer.attempting = -1
+        if shown is None:
+            shown = Shown(answer.ref, answer.ids)  # a file that was given up is done with, too
         new = [i for i in shown.ids if i not in answer.ids]
         fresh = bool(new) or shown.ref != answer.ref
         answer.ref, answer.ids = shown.ref, shown.ids
@@ -146,14 +151,14 @@ class Delivery:
             )
             note = ""
             if ask is not None:
-                asking = Asking(self._bot, self._event, ask, attempt, self._next_attempt, self._language)
-                note = await asking.run(pump)
+                await self._stops.over(ask.chat_id)
+                note = await Asking(self._bot, self._event, ask, attempt, self._next_attempt, self._language).run(pump)
+                if not note and not pump.text.strip():
+                    note = say("empty", self._language)
+            self._whole(pump, "\n\n".join(filter(None, [note, about_files])))
         except Exception:
             pump.park()
             raise
-        if not note and ask is not None and not pump.text.strip():
-            note = say("empty", self._language)
-        self._whole(pump, "\n\n".join(filter(None, [note, about_files])))
 
     def _whole(self, pump: Pump, note: str) -> None:
         answer = self._answer

@@ -8,6 +8,7 @@ Rules of this file (DESIGN 2.4):
 - through a proxy it is the proxy that looks names up: only what the address itself shows can be refused here. Whoever
   configures a proxy relies on its rules for the rest;
 - no cookies and no credentials are sent, not even those that the address holds;
+- AT_ONCE files are on their way at once, for all bots: each is held in memory, and once only;
 - an address may be signed, and is a secret then: messages name its host alone.
 """
 
@@ -17,6 +18,7 @@ import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Iterable
 from email.message import Message as Headers
+from io import BytesIO
 from urllib.parse import unquote
 
 import aiohttp
@@ -26,10 +28,11 @@ from yarl import URL
 from bridge.addresses import Guard
 from bridge.model import BridgeError, Download, File, TooBig
 from bridge.sniff import HEAD, sniff
-from bridge.wire import CONNECT, FAILURES, Wire, tls
+from bridge.wire import FAILURES, Wire, session_on, tls
 
 TOTAL = 60.0
 """Seconds for one file, redirects included."""
+AT_ONCE = 4
 REDIRECTS = 5
 PIECE = 1 << 16
 
@@ -56,6 +59,7 @@ class Downloads:
         self._guard = Guard(app_hosts, allow_private)
         self._resolver = _Resolver(self._guard, resolve or _look_up)
         self._direct: aiohttp.ClientSession | None = None
+        self._gate = asyncio.Semaphore(AT_ONCE)
 
     async def fetch(self, file: File, most: int, proxy: str = "") -> Download:
         """Fetch a file of at most ``most`` bytes; ``proxy`` is the bot's own.
@@ -63,7 +67,7 @@ class Downloads:
         Raises TooBig; NotPublic; another BridgeError when it cannot be fetched.
         """
         try:
-            async with asyncio.timeout(TOTAL):
+            async with self._gate, asyncio.timeout(TOTAL):
                 return await self._follow(file, most, proxy)
         except TimeoutError:
             raise BridgeError(f"{_shown(file.url)}: no file within {TOTAL:.0f} s") from None
@@ -85,13 +89,13 @@ class Downloads:
                     if response.status != 200:
                         raise BridgeError(f"{_shown(url)}: HTTP {response.status}")
                     data = await _read(response, most)
+                    name = _name(url, response.headers.get("Content-Disposition", ""), file.name)
+                    kind = sniff(data[:HEAD], name, response.headers.get("Content-Type", ""))
+                    return Download(data, kind.name, kind.mime)
             except BridgeError:
                 raise
             except (*FAILURES, OSError, ValueError) as error:
                 raise BridgeError(f"{_shown(url)}: {type(error).__name__}") from None
-            name = _name(url, response.headers.get("Content-Disposition", ""), file.name)
-            kind = sniff(data[:HEAD], name, response.headers.get("Content-Type", ""))
-            return Download(data, kind.name, kind.mime)
         raise BridgeError(f"{_shown(file.url)}: more than {REDIRECTS} redirects")
 
     def _session(self, url: URL, proxy: str) -> tuple[aiohttp.ClientSession, str | None]:
@@ -106,11 +110,7 @@ class Downloads:
             connector = aiohttp.TCPConnector(
                 resolver=self._resolver, use_dns_cache=False, force_close=True, limit=0, ssl=tls()
             )
-            self._direct = aiohttp.ClientSession(
-                connector=connector,
-                cookie_jar=aiohttp.DummyCookieJar(),
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT),
-            )
+            self._direct = session_on(connector)
         return self._direct, None
 
 
@@ -150,12 +150,12 @@ async def _look_up(host: str) -> list[str]:
 async def _read(response: aiohttp.ClientResponse, most: int) -> bytes:
     if (response.content_length or 0) > most:
         raise TooBig
-    data = bytearray()
+    data = BytesIO()
     async for piece in response.content.iter_chunked(PIECE):
-        data += piece
-        if len(data) > most:
+        if data.tell() + len(piece) > most:
             raise TooBig
-    return bytes(data)
+        data.write(piece)
+    return data.getvalue()  # its own buffer, and no copy of it
 
 
 def _parsed(text: str) -> URL:
@@ -177,7 +177,15 @@ def _shown(url: URL | str) -> str:
 
 def _name(url: URL, disposition: str, given: str) -> str:
     """What the server calls the file, else the address, else the answer."""
-    headers = Headers()
-    headers["Content-Disposition"] = disposition.replace("\n", " ").replace("\r", " ")
     last = unquote(url.raw_path.rpartition("/")[2])
-    return headers.get_filename() or (last if "." in last else "") or url.query.get("filename") or given or last
+    return _told(disposition) or (last if "." in last else "") or url.query.get("filename") or given or last
+
+
+def _told(disposition: str) -> str:
+    """The name in a Content-Disposition; empty where there is none, or none that can be read."""
+    headers = Headers()
+    try:
+        headers["Content-Disposition"] = disposition.replace("\n", " ").replace("\r", " ")
+        return headers.get_filename() or ""
+    except Exception:  # a stranger has written it, and the parser fails in many ways: a TypeError is one
+        return ""

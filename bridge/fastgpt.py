@@ -14,6 +14,7 @@ The bytes are read by bridge.reply, the limits kept by bridge.patience, the reas
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import nullcontext, suppress
@@ -40,6 +41,7 @@ TAIL_MOST = 10.0
 HOLD_MOST = 300.0
 """Seconds that a 429 can hold the turns of an app, whatever it says; the next turn then finds out."""
 
+_ADDRESS = re.compile(r"(https?://)(?:[^\s/?#@]*@)?([^\s/?#\"'<>]+)[^\s\"'<>]*", re.IGNORECASE)
 _TIMEOUT = httpx.Timeout(None, connect=CONNECT)
 
 
@@ -167,11 +169,12 @@ class FastGPT:
             self._held_until = max(self._held_until, self._clock() + min(error.retry_after, HOLD_MOST))
 
     def _masked(self, error: UpstreamError) -> UpstreamError:
-        """Some servers repeat the key that they refuse."""
-        key = self._app.api_key
-        if not key or key not in error.detail:
+        """Some servers repeat the key that they refuse, and errors quote addresses: of those the host is enough."""
+        detail = _ADDRESS.sub(r"\1\2/…", error.detail)
+        if self._app.api_key:
+            detail = detail.replace(self._app.api_key, "***")
+        if detail == error.detail:
             return error
-        detail = error.detail.replace(key, "***")
         return UpstreamError(error.reason, detail, retry_after=error.retry_after, sent=error.sent)
 
 

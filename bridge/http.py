@@ -15,10 +15,9 @@ import ipaddress
 import socket
 import time
 from collections.abc import Awaitable, Callable
-from urllib.parse import urlsplit
 
 import msgspec
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from bridge.model import BridgeError, Handler, State
@@ -37,19 +36,22 @@ class BotState(msgspec.Struct, omit_defaults=False):
 
 def local(request: web.Request) -> bool:
     """Does the request come from this machine itself?"""
+    if request.version < HttpVersion11:
+        return False  # nginx's proxy_pass, which sends 1.0 and hides the rest: Host is ours, and nothing is forwarded
     if any(name in request.headers for name in _FORWARDED):
         return False
     peer = request.transport.get_extra_info("peername") if request.transport else None
     if not peer or not _loopback(str(peer[0])) or not _loopback(_host(request.headers.get("Host", ""))):
         return False
     origin = request.headers.get("Origin")
-    return origin is None or urlsplit(origin).netloc == request.headers.get("Host")
+    return origin is None or origin.partition("://")[2] == request.headers.get("Host")
 
 
 def bearer(request: web.Request, token: str) -> bool:
     """Does the request carry ``Authorization: Bearer token``?"""
     scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-    return bool(token) and scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), token.encode())
+    key = given.strip().encode(errors="surrogateescape")  # as it came: a header may hold any byte
+    return bool(token) and scheme.lower() == "bearer" and hmac.compare_digest(key, token.encode())
 
 
 def _host(header: str) -> str:

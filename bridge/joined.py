@@ -78,6 +78,12 @@ def _runs_on(piece: Message) -> bool:
     return piece.cut and len(piece.text.encode("utf-16-le", "surrogatepass")) // 2 == FULL
 
 
+def in_words(message: Message) -> str:
+    """The question for a memory that holds words only."""
+    text, attachments = with_quotes(message)
+    return text or ", ".join(f"[{attachment.name or attachment.kind}]" for attachment in attachments)
+
+
 def with_quotes(message: Message) -> tuple[str, tuple[Attachment, ...]]:
     """What the question says and brings, the messages that it replies to included.
 

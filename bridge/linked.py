@@ -29,18 +29,29 @@ def files_in(text: str, base: str) -> tuple[File, ...]:
     if "](" not in text and "]:" not in text:
         return ()
     found: dict[str, File] = {}
-    address, image, label = "", False, ""
+    within: list[tuple[str, bool, list[str]]] = []  # links may hold pictures
     for kind, argument in events(text):
         if kind in ("image", "link"):
-            address, image, label = argument, kind == "image", ""
-        elif kind in ("/image", "/link") and address:
-            url = urljoin(base, address)
-            if urlsplit(url).scheme in ("http", "https") and (image or _name(url) or _ENDING.search(label)):
-                found.setdefault(url, File(url, _name(url) or label, image))
-            address = ""
+            within.append((argument, kind == "image", []))
         elif kind in ("text", "code"):
-            label += argument
+            for _, _, label in within:
+                label.append(argument)
+        elif kind in ("/image", "/link"):
+            address, image, label = within.pop()
+            if file := _file(base, address, image, "".join(label)):
+                found.setdefault(file.url, file)
     return tuple(found.values())[:MOST]
+
+
+def _file(base: str, address: str, image: bool, label: str) -> File | None:
+    try:
+        url = urljoin(base, address)
+        name = _name(url)
+        if urlsplit(url).scheme in ("http", "https") and (image or name or _ENDING.search(label)):
+            return File(url, name or label, image)
+    except ValueError:  # a model has written it: it may be no address at all
+        pass
+    return None
 
 
 def _name(url: str) -> str:

@@ -88,7 +88,7 @@ class Links:
             "Cache-Control": "private",
         }
         if request.method == "HEAD":
-            return web.Response(headers=headers)
+            return web.StreamResponse(headers=headers)  # a Response would say that the file is empty
         async with Incoming(lambda: self._fetch(row.bot, row.attachment)) as incoming:
             return await self._stream(request, headers, incoming)
 

@@ -299,7 +299,7 @@ class Surface(Protocol):
         """Bring one part to the state that ``op`` describes.
 
         Raises RateLimited, Unreachable, Unsure, Vanished or Rejected. Calls never overlap, and it is never cancelled
-        but at the end of the process.
+        but when the service ends or reloads its config.
         """
         ...
 

@@ -62,7 +62,8 @@ async def _fastgpt(config: App, client: httpx.AsyncClient) -> Finding:
     url = completions_url(config.base_url)
     reply = await client.post(url, content=msgspec.json.encode(body), headers=headers, timeout=_PATIENCE)
     error, _ = _read(reply)
-    if error is not None and error.reason not in ("bad_request", "server"):  # "messages is empty" is neither's fault
+    later = bool(config.app_id) and error is not None and error.reason == "server"  # a plugin runs even without words
+    if error is not None and not later and not _expected(reply, error):
         return _refused(error)
     if not config.app_id:
         return Finding(True, "answers; set app_id for the welcome text, uploads and /stop on the server")
@@ -82,13 +83,27 @@ def _headers(config: App) -> dict[str, str]:
     return {"Authorization": f"Bearer {config.api_key}"} if config.api_key else {}
 
 
-def _read(reply: httpx.Response) -> tuple[UpstreamError | None, dict[str, Any]]:
-    """The error in a reply (FastGPT puts some into a 200), or its JSON."""
+def _expected(reply: httpx.Response, error: UpstreamError) -> bool:
+    """Is it "messages is empty", and from an app? A gateway has other words, or a page."""
+    payload = _object(reply)
+    return error.reason == "bad_request" and (
+        {"code", "message"} <= payload.keys() or (reply.status_code < 500 and "error" in payload)
+    )
+
+
+def _object(reply: httpx.Response) -> dict[str, Any]:
+    """The JSON object that a reply is; empty when it is none."""
     try:
         payload = msgspec.json.decode(reply.content)
-    except msgspec.DecodeError:
-        payload = None
-    if reply.is_success and isinstance(payload, dict) and not payload.get("error") and payload.get("code", 200) == 200:
+    except (ValueError, RecursionError):
+        return {}
+    return payload if isinstance(payload, dict) else {}
+
+
+def _read(reply: httpx.Response) -> tuple[UpstreamError | None, dict[str, Any]]:
+    """The error in a reply (FastGPT puts some into a 200), or its JSON."""
+    payload = _object(reply)
+    if reply.is_success and payload and not payload.get("error") and payload.get("code", 200) == 200:
         return None, payload
     return faults.of_response(reply.status_code, reply.headers, reply.content, time.time()), {}
 

@@ -131,7 +131,8 @@ class Budget:
         line = self._line(chat, caps.rate, now)
         own = 0.0
         if line is not None:
-            own = self._spread(line, now) if durable else self._stretch(line, caps.interval, now)
+            interval = caps.interval if caps.interval < inf else 1.0  # without previews there is typing still
+            own = self._spread(line, now) if durable else self._stretch(line, interval, now)
         return self._take(chat, line, now, own, durable)
 
     def spend(self, chat: str, now: float, *, durable: bool) -> float:

@@ -79,12 +79,15 @@ class Presenter:
         self._prefix = ""  # what re-opens a fence or repeats a table head in the current part
         self._part = 0
         self._status = ""
-        self._thinking = ""
+        self._thoughts = ""
+        self._thinking = ""  # the end of them, as it is shown
         self._ended = False
         self.done = False
         """Everything that may be shown was delivered."""
         self._visible: Show | None = None  # the current part as it was last delivered
         self._fades = math.inf  # when it has to be shown again
+        self.resting = False
+        """After ``wake_at``: what there is to show is on the screen, and the next token is news."""
         self._flight: _Plan | None = None
         self._frozen: _Plan | None = None  # a segment that may have arrived is sent again as it was
         self._start = now
@@ -105,7 +108,8 @@ class Presenter:
 
     def think(self, token: str) -> None:
         """More of the reasoning. It takes at most half of the first part."""
-        self._thinking = (self._thinking + token).lstrip()[-THINKING:]
+        self._thoughts = (self._thoughts + token)[-2 * THINKING :]
+        self._thinking = _end_of(self._thoughts.strip())
         if not self._fits(_quoted(self._thinking) * 2):
             self._thinking = ""
 
@@ -121,6 +125,10 @@ class Presenter:
         if note:
             self._text = f"{closed(text)}\n\n{note}" if text.strip() else note
         self._ended = True
+
+    def enough(self) -> None:
+        """No more files, but one that is on its way."""
+        self._files = self._files[: self._filed + bool(self._flight and self._flight.op.files)]
 
     # ------------------------------------------------------------ out
 
@@ -154,21 +162,18 @@ class Presenter:
         plan = self._flight
         if plan is None or not plan.op.final:
             return False
-        return bool(plan.op.files) or not self._live or (not self._places and plan.op.part >= self._there)
+        fresh = plan.op.part >= self._there or plan.op.part in self._lost
+        return bool(plan.op.files) or not self._live or (not self._places and fresh)
 
     def place_first(self) -> None:
         """The operation may have arrived. It is not sent blindly again: from now on each part gets a place that can be
         changed before its final text, however often that takes."""
         self._places = self._live
 
-    def dropped(self) -> None:
-        """The operation is given up: whatever came of it, it is not repeated."""
-        self._delivered(self._not_before)
-
     @property
     def urgent(self) -> bool:
         """The operation handed out is one that the user waits for, no preview that could be left out."""
-        return self._flight is not None and self._flight.when == AT_ONCE
+        return self._flight is not None and self._flight.when == AT_ONCE and not self._flight.op.files
 
     def failed(self, now: float, retry_after: float = 0.0) -> None:
         """The operation was not delivered. A preview waits so long; holding back a final is the caller's business."""
@@ -185,6 +190,7 @@ class Presenter:
     def wake_at(self) -> float:
         """When ``next`` may have something without another feed; inf = not before a feed or the end."""
         plan = None if self.done else self._plan()
+        self.resting = (plan is None or plan.op == self._visible) and self._interval < math.inf
         if plan is None:
             return math.inf
         return max(plan.when, self._fades) if plan.op == self._visible else plan.when
@@ -195,7 +201,8 @@ class Presenter:
         body = self._body()
         if self._told and self._files[self._filed :]:
             file = self._files[self._filed]
-            return _Plan(AT_ONCE, Show(part=self._part + self._filed, files=(file,), final=True), len(self._text))
+            op = Show(part=self._part + self._filed, files=(file,), final=True)
+            return _Plan(self._not_before, op, len(self._text))
         if not self._live:
             return self._frozen or self._segment()
         full = not self._fit(body)
@@ -284,6 +291,15 @@ class Presenter:
         """The current part's text; without one, only what re-opens a fence would be left."""
         raw = self._whole()[self._from :]
         return self._prefix + raw if raw.strip() else raw
+
+
+def _end_of(thoughts: str) -> str:
+    """Not more than THINKING characters, from the beginning of a word."""
+    if len(thoughts) <= THINKING:
+        return thoughts
+    end = thoughts[1 - THINKING :]
+    _, space, words = end.partition(" ")
+    return f"…{words if space and len(words) > THINKING // 2 else end}"
 
 
 def _quoted(thinking: str) -> str:

@@ -41,14 +41,16 @@ log = logging.getLogger(__name__)
 SOON = 1e-6
 BACKOFF = 0.5, 30.0
 """Seconds between tries while a platform cannot be reached: the first, the most."""
+FILES_MOST = 60.0
+"""Seconds for all files of an answer: those that have not begun to be sent by then are left out."""
 TYPING = 0.4, 4.5
 """Seconds of silence before the platform's own sign that something is coming, and before it is given again."""
 
 
 class Pump:
-    """``kept(op, shown, text so far)`` is awaited after each call, before the next: it commits what a restart needs.
-    ``attempting(op, again)`` is awaited before a call that must not be made twice (``again``: the last one may have
-    arrived); ``typing`` shows the platform's sign."""
+    """``kept(op, shown, text so far)`` is awaited after each call, before the next: it commits what a restart needs
+    (``shown`` is None when the operation was given up). ``attempting(op, again)`` is awaited before a call that must
+    not be made twice, and ``again`` when it may have arrived and is repeated; ``typing`` shows the platform's sign."""
 
     def __init__(
         self,
@@ -58,7 +60,7 @@ class Pump:
         chat: str,
         caps: Caps,
         *,
-        kept: Callable[[Show, Shown, str], Awaitable[None]],
+        kept: Callable[[Show, Shown | None, str], Awaitable[None]],
         attempting: Callable[[Show, bool], Awaitable[None]],
         typing: Callable[[], Awaitable[None]],
     ) -> None:
@@ -77,6 +79,7 @@ class Pump:
         self._fed = False
         self._parked = False
         self._plain = False
+        self._files_until = math.inf
         self._tries = 0
         self._unsure = False  # the last call may have arrived
 
@@ -108,6 +111,10 @@ class Pump:
         self._presenter.end(note, files)
         self._alarm.ring()
 
+    def enough(self) -> None:
+        self._presenter.enough()
+        self._alarm.ring()
+
     def park(self) -> None:
         """Leave after the call in flight."""
         self._parked = True
@@ -125,6 +132,9 @@ class Pump:
                     return True
                 await self._sleep(min(presenter.wake_at(), await self._type(now)))
                 continue
+            if op.files and self._too_late(now):
+                await self._give_up(op)
+                continue
             urgent = presenter.urgent
             wait = self._budget.take(self._chat, self._caps, now, durable=urgent)
             if wait <= 0.0:
@@ -137,17 +147,23 @@ class Pump:
         return False
 
     async def _sleep(self, until: float) -> None:
-        self._idle = until == math.inf
+        self._idle = self._presenter.resting
         await self._alarm.sleep(until)
         self._idle = False
+
+    def _too_late(self, now: float) -> bool:
+        """Have the files of this answer had their time? The next question waits behind them."""
+        self._files_until = min(self._files_until, now + FILES_MOST)
+        return now >= self._files_until
 
     async def _type(self, now: float) -> float:
         """Give the platform's sign while nothing can be seen; says when it is due again."""
         if not self._presenter.blank:
             return math.inf
         if now >= self._type_at:
-            self._type_at = now + TYPING[1]
-            if self._budget.take(self._chat, self._caps, now, durable=False) <= 0.0:
+            wait = self._budget.take(self._chat, self._caps, now, durable=False)
+            self._type_at = now + (wait or TYPING[1])
+            if wait <= 0.0:
                 try:
                     await self._typing()
                 except RateLimited as limit:
@@ -160,7 +176,7 @@ class Pump:
             op = msgspec.structs.replace(op, plain=True)
         try:
             if self._presenter.once:
-                await self._attempting(op, self._unsure)
+                await self._attempting(op, False)
             shown = await self._surface.show(op)
         except RateLimited as limit:
             self._budget.hold(self._chat, self._clock(), limit.retry_after, whole_bot=limit.whole_bot)
@@ -174,8 +190,9 @@ class Pump:
             if isinstance(error, Unsure) and self._presenter.once:
                 if op.files and self._unsure:
                     log.warning("chat %s: a file is given up: %s", self._chat, error)
-                    return self._give_up()
+                    return await self._give_up(op)
                 self._unsure = True
+                await self._attempting(op, True)
                 self._presenter.place_first()
             first, most = BACKOFF
             self._tries += 1
@@ -187,7 +204,7 @@ class Pump:
         except Rejected as error:
             if op.files:  # the text has its address
                 log.warning("chat %s: the platform rejects a file: %s", self._chat, error)
-                return self._give_up()
+                return await self._give_up(op)
             if self._plain and (op.final or not op.text):
                 raise
             if self._plain:
@@ -200,8 +217,8 @@ class Pump:
         await self._kept(op, shown, self._presenter.text)
         return 0.0
 
-    def _give_up(self) -> float:
-        """Go on without this operation."""
+    async def _give_up(self, op: Show) -> float:
+        """Go on without this operation: it counts as delivered."""
         self._tries, self._unsure = 0, False
-        self._presenter.dropped()
+        await self._kept(op, None, self._presenter.text)
         return 0.0

@@ -9,6 +9,7 @@ Rules of this file:
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
@@ -18,12 +19,16 @@ from bridge.answer import Answer, answer_key
 from bridge.attach import Attaching
 from bridge.core import ASK, Bot, Core, Task
 from bridge.fastgpt import Ask
-from bridge.history import History
-from bridge.joined import QUIET, joined, pieces, waits, with_quotes
+from bridge.history import History, Pair
+from bridge.joined import QUIET, in_words, joined, pieces, waits, with_quotes
 from bridge.model import AnyEvent, Message
 from bridge.session import item_id, variables
 from bridge.store import Engine, Job
 from bridge.words import Language, say
+
+LATE = 5.0
+"""Seconds to wait for the pieces of a message that is older than that: the platform may still be handing out what came
+while the bridge was away."""
 
 
 class Question(NamedTuple):
@@ -31,7 +36,7 @@ class Question(NamedTuple):
 
     message: Message
     chat_id: str
-    again: bool
+    retry: bool
 
 
 class Gathered(msgspec.Struct, frozen=True):
@@ -49,22 +54,38 @@ class Questions:
         self._attaching = attaching
         self._sleep = sleep
 
-    async def gather(self, bot: Bot, job: Job, first: Message) -> Gathered:
-        """The whole question that begins with ``first``; waits while more of it may be on its way."""
+    async def gather(self, bot: Bot, job: Job, first: Message) -> Gathered | None:
+        """The whole question that begins with ``first``; waits while more of it may be on its way. None when the job
+        was parked, or the message edited, meanwhile."""
         if not waits(first):
-            return Gathered(first, {})
+            return Gathered(first if Core.addressed(bot, first) else None, {})
         found, keys = [first], {first.id: job.key}
-        while not job.halted:
-            await self._sleep(QUIET)
+        quiet = QUIET if time.time() - first.at < LATE else LATE
+        while True:
+            await self._rest(job, quiet)
+            if job.halted in ("park", "again"):
+                return None
             waiting = await self._waiting(job.lane)
             keys |= {message.id: key for key, message in waiting.items()}
             before, found = len(found), pieces(first, waiting.values())
-            if len(found) == before:
+            if job.halted or len(found) == before:
                 break
         note = msgspec.json.encode(Answer(piece_of=job.key))
         rows: dict[str, bytes | None] = {answer_key(keys[piece.id]): note for piece in found if piece.id != first.id}
         meant = any(Core.addressed(bot, piece) for piece in found)
         return Gathered(joined(found) if meant else None, rows)
+
+    async def _rest(self, job: Job, seconds: float) -> None:
+        """Wait, or until the job is halted."""
+        nap = asyncio.ensure_future(self._sleep(seconds))
+
+        def wake() -> None:
+            nap.cancel()
+
+        job.on_halt = wake
+        if not job.halted:
+            await asyncio.wait([nap])
+        nap.cancel()
 
     async def _waiting(self, lane: str) -> dict[str, Message]:
         """The questions behind the running one, by job."""
@@ -84,13 +105,16 @@ class Questions:
         if not content:
             return None, note
         app = bot.app_config
-        history = History(self._engine, chat_id, app.history)
+        history: tuple[Pair, ...] = ()
+        if app.kind == "openai":
+            kept = History(self._engine, chat_id, app.history)
+            history = await kept.before(in_words(question.message), again=question.retry)
         ask = Ask(
             chat_id=chat_id,
             content=content if brought.parts else text,
-            item_id=item_id(to.id, attempt),
+            item_id=item_id(to, attempt),
             uid=f"{bot.name}.{to.user.id}",
             variables=variables(bot.config.platform, to, app.variables, bot.config.variables),
-            history=await history.before(text, again=question.again) if app.kind == "openai" else (),
+            history=history,
         )
         return ask, note

@@ -47,10 +47,10 @@ async def serve(config: Config, reload: Callable[[], Config], mount: Mount | Non
     while not ending:
         try:
             config, before = await _run(config, signals, reload, mount), config
-        except BridgeError as error:
+        except Exception as error:  # whatever it is: what ran before goes on
             if before is None:
                 raise
-            log.error("config not reloaded: %s", error)
+            log.error("config not reloaded: %s", error, exc_info=not isinstance(error, BridgeError))
             config, before = before, None
 
 

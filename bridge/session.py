@@ -48,9 +48,11 @@ def lane(to: Conversation, user: str, sharing: Sharing) -> str:
     return ".".join((to.bot, *(mark + _hash(part) for mark, part in parts)))
 
 
-def item_id(event: str, attempt: int) -> str:
-    """``responseChatItemId``: the platform's message id, ``~n`` behind it for a later attempt."""
-    clean = _clean(event)
+def item_id(event: AnyEvent, attempt: int) -> str:
+    """``responseChatItemId``: the platform's message id, ``~n`` behind it for a later attempt. A chat that was moved
+    counts its messages anew in the same chatId: there the chat stands before it."""
+    to = event.conversation
+    clean = _clean(f"{to.chat}:{event.id}" if to.was else event.id)
     return f"{clean}~{attempt}" if attempt else clean
 
 

@@ -14,9 +14,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 import msgspec
 
@@ -24,11 +26,12 @@ from bridge.answer import Answer, answer_key
 from bridge.core import ASK, NEW, RETRY, SAY, STOP, WELCOME, Bot, Core, Task
 from bridge.delivery import Delivery
 from bridge.history import History
-from bridge.joined import waits, with_quotes
+from bridge.joined import in_words, waits
 from bridge.metrics import TURNS
 from bridge.model import AnyEvent, Gone, Message, Rejected
 from bridge.question import Question, Questions
 from bridge.session import Session, new_epoch
+from bridge.stops import Stops
 from bridge.store import Engine, Job, StoreError
 from bridge.words import Language, say
 
@@ -36,6 +39,8 @@ log = logging.getLogger(__name__)
 
 ERRORS_MOST = 3
 DEATHS_MOST = 10
+_OPENING = re.compile(r"^[ \t]*(?:[-*] )?\[([^\]\n]+)\][ \t]*$", re.MULTILINE)
+"""A question that FastGPT's own page offers to be tapped: a line of the welcome text in brackets."""
 STORE_WAIT = 5.0
 """Seconds before a turn that could not be written down is tried again."""
 
@@ -48,7 +53,7 @@ class Turns:
         self._bots = bots
         self._core = core
         self._questions = questions
-        self._aside: set[asyncio.Task[None]] = set()
+        self._stops = Stops()
 
     async def run(self, job: Job) -> bool:
         """See bridge.store.Handle."""
@@ -62,12 +67,20 @@ class Turns:
                 return True
             task = msgspec.structs.replace(task, does=SAY, text=say("nothing_to_stop", bot.language(task.event)))
         session_key = f"session:{bot.lane(task.event)}"
-        kept, session = await self._engine.get(answer_key(job.key), session_key)
+        while True:
+            try:
+                kept, session = await self._engine.get(answer_key(job.key), session_key)
+                break
+            except StoreError as error:
+                log.error("job %s waits for the store: %s", job.key, error)
+                await asyncio.sleep(STORE_WAIT)
+                if job.halted == "park":
+                    return False
         answer = msgspec.json.decode(kept, type=Answer) if kept else Answer()
         if answer.piece_of:
             return True
         event = task.event
-        if isinstance(event, Message) and event.edited and answer.edited != event.at:
+        if isinstance(event, Message) and event.edited and answer.edited != event.at and not answer.whole:
             answer.text, answer.asked, answer.edited = "", None, event.at  # what came was about other words
         turn = _Turn(
             self._engine,
@@ -78,20 +91,12 @@ class Turns:
             answer,
             session_key,
             msgspec.json.decode(session, type=Session) if session else None,
-            self._beside,
+            self._stops,
         )
         return await turn.run()
 
     async def close(self) -> None:
-        """Give what was begun beside the turns its last moments."""
-        if self._aside:
-            await asyncio.wait(self._aside, timeout=1.0)
-
-    def _beside(self, work: Awaitable[None]) -> None:
-        """Do something that the turn does not wait for."""
-        task = asyncio.ensure_future(work)
-        self._aside.add(task)
-        task.add_done_callback(self._aside.discard)
+        await self._stops.close()
 
 
 @dataclass(slots=True, eq=False)
@@ -104,7 +109,7 @@ class _Turn:
     _answer: Answer
     _session_key: str
     _session: Session | None
-    _beside: Callable[[Awaitable[None]], None]
+    _stops: Stops
     _chat_id: str = ""
     _pieces: dict[str, bytes | None] = field(default_factory=dict)
     """What the other messages of the question are to be told with the next commit."""
@@ -126,8 +131,10 @@ class _Turn:
             try:
                 if self._answer.begun > DEATHS_MOST or self._answer.errors >= ERRORS_MOST:
                     self._apologise()
-                elif not await self._begin():
-                    return True
+                else:
+                    begun = await self._begin()
+                    if begun != "show":
+                        return begun == "skip"
                 done = await self._deliver(earlier)
             except Rejected as refusal:
                 log.warning("job %s: the platform refuses the answer for good: %s", self._job.key, refusal)
@@ -150,13 +157,13 @@ class _Turn:
                     TURNS.labels(self._bot.name, "lost").inc()
                     return True
                 log.exception("job %s: error %d of %d", self._job.key, self._answer.errors, ERRORS_MOST)
-                await self._engine.put(self._answer.row(self._job.key))
+                self._engine.put(self._answer.row(self._job.key))
                 continue
             if done:
                 TURNS.labels(self._bot.name, "stopped" if self._job.halted == "stop" else "done").inc()
             else:
                 self._answer.begun -= 1  # parked is not dead
-                await self._engine.put(self._answer.row(self._job.key))
+                self._engine.put(self._answer.row(self._job.key))
             return done
 
     def _apologise(self) -> None:
@@ -169,9 +176,9 @@ class _Turn:
 
     # ------------------------------------------------------------ what the task asks for
 
-    async def _begin(self) -> bool:
-        """Bring the answer to where it can be shown: its own words, or a question ready to be asked. False when there
-        is nothing to answer."""
+    async def _begin(self) -> Literal["show", "skip", "park"]:
+        """Bring the answer to where it can be shown: its own words, or a question ready to be asked. ``skip``: there is
+        nothing to answer."""
         does, event, session = self._task.does, self._event, self._session
         if self._answer.whole:
             self._chat_id = self._chat(session.epoch) if session else ""
@@ -185,12 +192,15 @@ class _Turn:
         elif does == SAY:
             self._finish(self._task.text)
         else:
-            if does == ASK and isinstance(event, Message) and waits(event) and self._answer.asked is None:
+            if does == ASK and isinstance(event, Message) and self._answer.asked is None:
                 gathered = await self._questions.gather(self._bot, self._job, event)
-                self._answer.asked, self._pieces = gathered.message, gathered.rows
+                if gathered is None:
+                    return "park"
                 if gathered.message is None:
-                    await self._engine.put(self._pieces)
-                    return False
+                    await self._engine.put(gathered.rows)
+                    return "skip"
+                if waits(event):
+                    self._answer.asked, self._pieces = gathered.message, gathered.rows
             self._open_session()
             self._answer.attempt += 1
         rows = self._pieces | self._answer.row(self._job.key)
@@ -198,14 +208,15 @@ class _Turn:
             rows[self._session_key] = msgspec.json.encode(self._session)
         await self._engine.put(rows)
         self._pieces = {}
-        return True
+        return "show"
 
     async def _welcome(self) -> str:
         """The bot's own words, else the app's, else ours."""
         if self._bot.config.welcome:
             return self._bot.config.welcome
         settings = await self._bot.api.settings(self._chat(new_epoch(None, self._event.at)))
-        return (settings.welcome if settings else "") or say("welcome", self._language)
+        theirs = _OPENING.sub(r"- \1", settings.welcome) if settings else ""
+        return theirs or say("welcome", self._language)
 
     def _finish(self, text: str) -> None:
         self._answer.text, self._answer.whole = text, True
@@ -214,7 +225,7 @@ class _Turn:
         event, idle = self._event, self._bot.config.reset_after * 3600
         session = self._session
         if session is None or (idle and event.at - session.at > idle):
-            session = Session(new_epoch(session, event.at), event.at)
+            session = Session(new_epoch(session, event.at), event.at, session.last if session else None)
         session.at = max(session.at, event.at)
         if self._task.does == ASK:
             session.last = self._new_question()
@@ -244,12 +255,12 @@ class _Turn:
             self._answer,
             Question(asked, self._chat_id, again) if asked else None,
             earlier,
-            self._beside,
+            self._stops,
         )
         done = await delivery.run()
         if done and asked and self._bot.app_config.kind == "openai":  # FastGPT keeps its history itself
-            question, answer = with_quotes(asked)[0], self._answer.text
-            if question and answer.strip():
+            question, answer = in_words(asked), self._answer.text
+            if answer.strip():
                 history = History(self._engine, self._chat_id, self._bot.app_config.history)
                 await history.add(question, answer, again=again)
         return done

@@ -15,16 +15,19 @@ connections unless it is given a session of one's own. Both are why this file ex
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import logging
 import os
 import ssl
 from collections.abc import Mapping
+from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
 import aiohttp_socks
 import httpx
+from aiohttp.client_proto import ResponseHandler
 from httpx_aiohttp import AiohttpTransport
 
 from bridge.model import BridgeError
@@ -35,10 +38,9 @@ CONNECT = 10.0
 TIMEOUT = httpx.Timeout(60.0, connect=CONNECT, pool=None)
 """What a client of the Wire waits when the caller says nothing: for each read, not for the whole."""
 
-_SOCKS = (aiohttp_socks.ProxyConnectionError, aiohttp_socks.ProxyTimeoutError, aiohttp_socks.ProxyError)
+_PROXIES = ("http", "https", "socks4", "socks5", "socks5h")
 _NOT_SENT = (
-    *_SOCKS,  # all of them come before the connection is handed over
-    aiohttp.ClientConnectorError,  # name look-up, refusal, TLS
+    aiohttp.ClientConnectorError,  # name look-up, refusal, TLS, and all that a SOCKS proxy does wrong
     aiohttp.ConnectionTimeoutError,
     aiohttp.ClientHttpProxyError,  # the proxy did not open the tunnel
 )
@@ -48,7 +50,7 @@ class UnsupportedProxy(BridgeError):
     """This kind of proxy is not supported."""
 
 
-FAILURES = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, aiohttp.ClientError, UnsupportedProxy, *_SOCKS)
+FAILURES = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, aiohttp.ClientError, UnsupportedProxy)
 """What a request can raise. httpx-aiohttp lets aiohttp's own errors through where it knows no name for them: a server
 that does not speak HTTP is one."""
 
@@ -73,7 +75,7 @@ class Wire:
     def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
         # httpx writes each address into the log, and on some platforms a token is part of it.
         logging.getLogger("httpx").setLevel(logging.WARNING)
-        self.session = _session(aiohttp.TCPConnector(limit=0, ttl_dns_cache=60, ssl=tls()))
+        self.session = session_on(aiohttp.TCPConnector(limit=0, ttl_dns_cache=60, ssl=tls()))
         self._socks: dict[str, aiohttp.ClientSession] = {}
         self._environment = Environment(environ)
         self._transports: dict[str | None, AiohttpTransport] = {}
@@ -98,9 +100,9 @@ class Wire:
         if proxy is None or not proxy.startswith("socks"):
             return self.session, proxy
         if proxy not in self._socks:
-            # socks5h is curl's word for what the connector does anyway: the proxy looks names up
-            connector = aiohttp_socks.ProxyConnector.from_url(proxy.replace("socks5h:", "socks5:"), limit=0, ssl=tls())
-            self._socks[proxy] = _session(connector)
+            # the proxy looks names up, which curl calls socks5h and SOCKS 4a: here they may be unknown, and unchecked
+            url = proxy.replace("socks5h:", "socks5:")
+            self._socks[proxy] = session_on(_SocksConnector.from_url(url, rdns=True, limit=0, ssl=tls()))
         return self._socks[proxy], None
 
     def transport(self, proxy: str | None) -> AiohttpTransport:
@@ -131,6 +133,18 @@ class Wire:
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
+
+
+class _SocksConnector(aiohttp_socks.ProxyConnector):
+    """Fails as every other connector does: its own errors are Exceptions of many kinds, asyncio.IncompleteReadError
+    among them, and all of them come before the connection is handed over."""
+
+    async def _wrap_create_connection(self, *args: Any, **kwargs: Any) -> tuple[asyncio.Transport, ResponseHandler]:
+        try:
+            return await super()._wrap_create_connection(*args, **kwargs)
+        except Exception as error:
+            reason = OSError(None, f"{type(error).__name__}: {error}")
+            raise aiohttp.ClientProxyConnectionError(kwargs["req"].connection_key, reason) from error
 
 
 class _Transport(httpx.AsyncBaseTransport):
@@ -204,14 +218,20 @@ def _holds(network: str, address: _Address) -> bool:
 
 def _checked(proxy: str) -> str:
     """The proxy, if its kind is known. The message names only scheme and host: a proxy may have a password."""
-    parts = urlsplit(proxy)
-    if parts.scheme in ("http", "https", "socks4", "socks5", "socks5h") and parts.hostname:
-        return proxy
-    shown = f"{parts.scheme}://{parts.hostname}" if parts.hostname else "without a host"
+    shown = "without a host"
+    try:
+        parts = urlsplit(proxy)
+        if parts.hostname:
+            shown = f"{parts.scheme}://{parts.hostname}"
+            if parts.scheme in _PROXIES and (parts.port or not parts.scheme.startswith("socks")):
+                return proxy
+    except ValueError:  # no port, or no address at all
+        pass
     raise UnsupportedProxy(f"proxy {shown}: write it as http://host:port or socks5://host:port")
 
 
-def _session(connector: aiohttp.BaseConnector) -> aiohttp.ClientSession:
+def session_on(connector: aiohttp.BaseConnector) -> aiohttp.ClientSession:
+    """A session as the Wire has them: without cookies, and without a limit on the whole of a request."""
     return aiohttp.ClientSession(
         connector=connector,
         cookie_jar=aiohttp.DummyCookieJar(),

@@ -14,9 +14,10 @@ from aiohttp.test_utils import TestServer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.appapi import AppApi, NoUpload, Uploaded, UploadRefused
+from bridge.appapi import AppApi, NoUpload, Uploaded
 from bridge.appsettings import FileRules, Settings, settings_of
 from bridge.config import App
+from bridge.storage import UploadRefused
 from bridge.wire import Wire
 
 KEY = "fastgpt-secret-key"
@@ -299,6 +300,49 @@ async def test_a_storage_out_of_reach(server: Server, api: AppApi, caplog: pytes
         await upload(api)
     assert "storage cannot be reached" in caplog.text
     assert "top-secret" not in caplog.text + str(caught.value)
+    stores(server)
+    with pytest.raises(NoUpload):
+        await upload(api)
+    assert server.paths() == [PRESIGN], "it is left alone for a moment"
+    assert api.uploads, "and for no longer"
+    server.now += 11
+    assert (await upload(api)).key == "chat/k"
+
+
+async def test_a_storage_that_fails_once(server: Server, api: AppApi) -> None:
+    stores(server)
+    answers = [503, 200]
+    server.on["/s3/k"] = lambda _: web.Response(status=answers.pop(0))
+    assert (await upload(api)).key == "chat/k"
+    assert [got.body for got in server.got if got.path == "/s3/k"] == [DATA, DATA]
+
+
+async def test_headers_of_the_connection_are_ours(server: Server, api: AppApi) -> None:
+    stores(
+        server,
+        headers={"content-length": "999", "Transfer-Encoding": "chunked", "host": "else", "X-A": "1", "x-a": "2"},
+    )
+    assert (await upload(api)).key == "chat/k"
+    put = server.got[1]
+    assert put.body == DATA
+    assert put.headers.getall("x-a") == ["2"]
+    assert put.headers["Host"] in server.url and "Transfer-Encoding" not in put.headers
+
+
+@pytest.mark.parametrize(
+    ("url", "headers"),
+    [
+        ("http://[bad/put", {}),
+        ("http://h:99999/put", {}),
+        ("mailto:x", {}),
+        ("/put", {"x-amz-meta-name": "a\nb"}),
+    ],
+)
+async def test_a_target_that_cannot_be_sent_to(server: Server, api: AppApi, url: str, headers: dict[str, str]) -> None:
+    server.says(PRESIGN, {"url": url, "key": "k", "headers": headers})
+    with pytest.raises(UploadRefused):
+        await upload(api)
+    assert server.paths() == [PRESIGN]
 
 
 @pytest.mark.parametrize(

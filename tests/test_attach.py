@@ -37,6 +37,8 @@ from bridge.model import (
     User,
 )
 from bridge.pace import Budget
+from bridge.sniff import Kind
+from bridge.sniff import sniff as sniffed
 from bridge.store import open_engine
 from bridge.wire import Wire
 from tests.fakes.fastgpt import FakeFastGPT
@@ -241,13 +243,16 @@ async def test_the_content_says_what_it_is(stage: Stage) -> None:
     assert stage.gpt.asked[0].files[0]["type"] == "image_url"
 
 
-async def test_two_files_at_once_at_most(stage: Stage) -> None:
+async def test_a_few_files_of_all_questions_at_once(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attach, "SIDE_BY_SIDE", 2)
     stage.platform.gate = asyncio.Event()
+    attaching = Attaching(None)
+    pictures = [stage.platform.file(JPEG, "image") for _ in range(5)]
     async with asyncio.TaskGroup() as group:
-        bringing = group.create_task(stage.parts(*(stage.platform.file(JPEG, "image") for _ in range(5))))
+        bringing = [group.create_task(attaching.parts(stage.bot, TO, "c1", pictures)) for _ in range(3)]
         await stage.platform.two_open.wait()
         stage.platform.gate.set()
-    assert len(bringing.result().parts) == 5
+    assert [len(task.result().parts) for task in bringing] == [5, 5, 5]
     assert stage.platform.most_open == 2
 
 
@@ -333,6 +338,18 @@ async def test_one_failure_does_not_hold_up_the_others(
     assert "token" not in caplog.text and "could not be brought" in caplog.text
 
 
+async def test_a_bug_with_one_file_does_not_end_the_question(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    def sniff(head: bytes, name: str, mime: str) -> Kind:
+        if name == "b.pdf":
+            raise LookupError(name)
+        return sniffed(head, name, mime)
+
+    monkeypatch.setattr(attach, "sniff", sniff)
+    found = await stage.parts(stage.platform.file(PDF, name="a.pdf"), stage.platform.file(PDF, name="b.pdf"))
+    assert [part["name"] for part in found.parts] == ["a.pdf"]
+    assert found.notes == [("file_failed", {"name": "b.pdf"})]
+
+
 async def test_a_file_that_never_comes(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attach, "TIME", 0.05)
     stage.platform.gate = asyncio.Event()
@@ -399,6 +416,23 @@ async def test_an_openai_app_gets_pictures_only(stage: Stage) -> None:
     large = stage.platform.file(JPEG[:4] + bytes(4 << 20), "image")
     assert await stage.note(large) == ("file_needs_public_url", {"name": "#1"})
     assert stage.gpt.calls == [], "no helper call goes to such a server"
+
+
+@pytest.mark.parametrize(("kind", "size", "fit"), [("openai", 3 << 20, 2), ("fastgpt", 400_000, 2)])
+async def test_the_pictures_within_one_question_have_a_limit_together(
+    stage: Stage, kind: Any, size: int, fit: int
+) -> None:
+    stage.use(app_id="", kind=kind, model="m")
+    found = await stage.parts(*(stage.platform.file(JPEG[:4] + bytes(size), "image") for _ in range(5)))
+    assert len(found.parts) == fit
+    assert [key for key, _ in found.notes] == ["file_needs_public_url"]
+
+
+async def test_a_storage_that_fails_is_no_matter_of_the_public_url(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stage.gpt.store, "_address", lambda: "http://127.0.0.1:9")
+    assert await stage.note(stage.platform.file(PDF, name="a.pdf")) == ("file_failed", {"name": "a.pdf"})
 
 
 async def test_an_openai_app_fetches_a_large_picture(linked: Stage) -> None:

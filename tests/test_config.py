@@ -62,8 +62,8 @@ def test_defaults_and_expansion() -> None:
 
 
 def test_expansion_cannot_change_the_structure() -> None:
-    config = read(GOOD, KEY="a: b\n# {c} ${KEY}")
-    assert config.fastgpt["support"].api_key == "a: b\n# {c} ${KEY}"
+    config = read(GOOD.replace("api_key:", 'model: "${MODEL}", api_key:'), MODEL="a: b\n# {c} ${KEY}")
+    assert config.fastgpt["support"].model == "a: b\n# {c} ${KEY}"
 
 
 def test_secrets_from_files_and_defaults(tmp_path: Path) -> None:
@@ -119,7 +119,14 @@ def test_numbers_booleans_and_ids_may_come_as_they_like() -> None:
         (("bots:", "http: {public_url: bot.example.com}\nbots:"), "http.public_url: 'bot.example.com': write it as"),
         (('"123:abc"', '"1:abc", mode: webhook'), "http.public_url: is needed by bots.tg"),
         (('"123:abc"', '"1:abc", proxy: "localhost:1080"'), "bots.tg.proxy: write it as http://host:port or socks5"),
+        (
+            ('"123:abc"', '"1:abc", proxy: "socks5://proxyhost"'),
+            "bots.tg.proxy: write it as http://host:port or socks5",
+        ),
+        (('"123:abc"', '"1:abc", proxy: "http://[bad"'), "bots.tg.proxy: write it as http://host:port or socks5"),
+        (("https://x.example/api", "https://x.example:99999/api"), "fastgpt.support.base_url: "),
         (('"123:abc"', '"1:abc", api_base: localhost'), "bots.tg: api_base: must begin with http:// or https://"),
+        (('api_key: "${KEY}"', 'api_key: "密钥"'), "fastgpt.support.api_key: holds characters that no key has"),
         (('api_key: "${KEY}"', 'api_key: ""'), "fastgpt.support.api_key: is empty"),
         ((', api_key: "${KEY}"', ""), "fastgpt.support.api_key: is missing"),
         (('api_key: "${KEY}"', "api_key: [a]"), "fastgpt.support.api_key: a single value is expected here"),

@@ -125,6 +125,18 @@ def test_through_a_proxy_a_name_must_be_of_the_internet(host: str) -> None:
     Guard().check_host("files.example.com", 80, proxied=True)
 
 
+def test_an_international_name_is_the_host_that_is_fetched_from() -> None:
+    guard = Guard([host_of("https://文档.Example.com/api")], ["图.lan"])
+    for name, port in [("文档.example.com", 443), ("图.lan", 9000)]:
+        host = URL(f"https://{name}:{port}/a.png").raw_host
+        guard.check_found(str(host), port, ["10.9.9.9"])
+
+
+@pytest.mark.parametrize("url", ["", "http://h:99999/api", "http://[", "/api"])
+def test_an_address_without_a_host_allows_nothing(url: str) -> None:
+    assert host_of(url) == ""
+
+
 def test_what_the_operator_allows() -> None:
     app = host_of("http://FastGPT.lan:3000/api"), host_of("https://192.168.1.9/api")
     assert app == ("fastgpt.lan:3000", "192.168.1.9:443")
@@ -252,6 +264,7 @@ async def test_a_file(site: Web, opened: Open) -> None:
         ("/token?filename=%E5%90%88.png", "", "g", "合.png"),
         ("/token", "", "图表", "图表.png"),
         ("/token", "attachment; filename*=", "", "token.png"),
+        ("/token", "attachment; filename*=utf-8''a.pdf; filename*0=b.pdf", "g", "g.png"),
     ],
 )
 async def test_names(site: Web, opened: Open, path: str, disposition: str, given: str, name: str) -> None:
@@ -385,6 +398,30 @@ async def test_through_a_proxy(opened: Open) -> None:
 
 
 # ---------------------------------------------------------------- limits, failures
+
+
+async def test_a_few_files_at_once(opened: Open) -> None:
+    full, hold = asyncio.Event(), asyncio.Event()
+    now, most = 0, 0
+
+    async def talk(connection: Connection) -> None:
+        nonlocal now, most
+        await connection.request()
+        now += 1
+        most = max(most, now)
+        if now == download.AT_ONCE:
+            full.set()
+        await hold.wait()
+        now -= 1
+        await connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(PNG), PNG)
+
+    async with serve(talk) as server, asyncio.TaskGroup() as group:
+        downloads = opened()
+        for _ in range(3 * download.AT_ONCE):
+            group.create_task(downloads.fetch(file(server.url), 1000))
+        await asyncio.wait_for(full.wait(), 10)
+        hold.set()
+    assert most == download.AT_ONCE
 
 
 async def test_a_body_without_end_stops_at_the_cap(opened: Open) -> None:

@@ -254,6 +254,14 @@ async def test_errors(wire: Wire, status: str, headers: str, body: str, reason: 
     assert (error.reason, error.sent) == (reason, True)
 
 
+async def test_of_an_address_the_host_is_told(wire: Wire) -> None:
+    told = "see https://me:word@Files.example.com:8/v1/secret?sig=secret#secret, or http://10.0.0.1/secret"
+    async with serve(says(f'{{"error":{{"message":"{told}"}}}}', JSON, "500 Oops")) as server:
+        _, error = await pieces(FastGPT(app(server.url), wire.client()))
+    assert error is not None
+    assert error.detail == "see https://Files.example.com:8/… or http://10.0.0.1/…"
+
+
 async def test_a_refused_connection_was_not_sent(wire: Wire) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))

@@ -30,8 +30,9 @@ BASE = "https://gpt.example.com/api"
         ("`![code](https://x.com/a.png)`", ()),
         (
             "[![thumb](https://x.com/t.png)](https://x.com/big.png)",
-            (File("https://x.com/t.png", "t.png", True),),
+            (File("https://x.com/t.png", "t.png", True), File("https://x.com/big.png", "big.png")),
         ),
+        ("[a](http://[::1/a.pdf) [a](http://[host]/a.pdf) ![a](http://example.com℀/a.png)", ()),
     ],
 )
 def test_the_files_of_a_text(text: str, files: tuple[File, ...]) -> None:
@@ -43,6 +44,6 @@ def test_each_once_and_not_too_many() -> None:
     assert len(files_in("".join(f"![a](http://x.com/{n}.png)" for n in range(50)), BASE)) == MOST
 
 
-@given(st.text("[]()!<>/:.apng ", max_size=80))
-def test_any_text_is_read(text: str) -> None:
-    assert all(file.url.startswith("http") for file in files_in(text, BASE))
+@given(st.text("[]()!<>/:.apng ℀#?@", max_size=80), st.text("[]/:.apng℀#?@h0", max_size=30))
+def test_any_text_is_read(text: str, address: str) -> None:
+    assert all(file.url.startswith("http") for file in files_in(f"{text} ![x](http://{address}) {text}", BASE))

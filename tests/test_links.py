@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -111,6 +112,7 @@ async def test_what_a_browser_is_told(site: Site) -> None:
             assert headers["X-Content-Type-Options"] == "nosniff"
             assert headers["Content-Security-Policy"] == "sandbox"
             assert headers["Cache-Control"] == "private"
+            assert "Content-Length" not in headers, "nobody knows it yet"
     assert site.platform.asked == 1, "HEAD does not trouble the platform"
 
 
@@ -129,6 +131,11 @@ async def test_a_link_outlives_the_process(site: Site) -> None:
     other = await again.link("tg", PICTURE, "b.jpg", "image/jpeg")
     assert await site.status(link) == 200
     assert await site.status(other.replace("https://x", "https://bridge.example.com/base")) == 200
+
+
+async def test_two_first_links_at_once_have_one_key(site: Site) -> None:
+    links = await asyncio.gather(*(site.links.link("tg", PICTURE, "a.jpg", "image/jpeg") for _ in range(2)))
+    assert [await site.status(link) for link in links] == [200, 200]
 
 
 async def test_a_link_expires(site: Site) -> None:

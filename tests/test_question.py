@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import time
 from collections.abc import AsyncIterator
+from typing import cast
 
 import msgspec
 import pytest
 
 from bridge.answer import Answer, answer_key
-from bridge.model import Attachment, Quote
+from bridge.appapi import AppApi
+from bridge.core import Task
+from bridge.model import Attachment, Message, Quote, User
 from bridge.store import Job
 from tests.turnstage import GROUP, PRIVATE, Stage
 
@@ -153,7 +157,127 @@ async def test_an_edit_is_too_late_when_it_is_answered_or_not_the_newest(stage: 
     assert [ask.content for ask in stage.app.asked] == ["one", "two", "three"]
 
 
-async def test_an_edit_of_what_was_never_asked_is_no_question(stage: Stage) -> None:
-    await stage.say("hello", 1, edited=True)
-    await stage.say("hi", 2, PRIVATE)
-    await stage.screen.until(lambda: stage.screen.finals == ["You asked: hi"])
+async def test_an_edit_can_make_it_a_question(stage: Stage) -> None:
+    await stage.say("what is the time?", 1, GROUP, addressed=False)
+    await stage.say("what is the time?", 1, GROUP, edited=True, at=1e9 + 9)
+    await stage.screen.until(lambda: stage.screen.finals == ["You asked: what is the time?"])
+
+
+async def test_an_edit_of_an_answer_that_waits_for_the_screen_does_not_take_it_away() -> None:
+    """The answer is whole and a ban holds it back; the process dies."""
+    stage = Stage()
+    await stage.engine.start(None)
+    await stage.say("what now?", 1)
+    [(key, _)] = await stage.engine._do(lambda db: db.execute("SELECT key, body FROM inbox").fetchall())
+    await stage.engine.put(Answer(attempt=0, whole=True, text="The answer.").row(key))
+    edited = Message(id="1", conversation=PRIVATE, user=User("7"), at=1e9 + 5, text="what?", edited=True)
+    assert await stage.turns.run(Job(key, "lane", msgspec.json.encode(Task(edited))))
+    assert stage.screen.finals == ["The answer."]
+    await stage.engine.close(0.0)
+
+
+async def test_edits_are_limited_like_questions(stage: Stage) -> None:
+    stage.bot = dataclasses.replace(stage.bot, config=msgspec.structs.replace(stage.bot.config, per_user="2/min"))
+    stage.app.hold = asyncio.Event()
+    now = time.time()
+    await stage.say("one", 1, at=now)
+    await stage.screen.until(lambda: stage.app.asked)
+    for number in range(5):
+        await stage.say(f"edit {number}", 1, edited=True, at=now + number)
+    stage.app.hold.set()
+    await stage.screen.until(lambda: len(stage.screen.finals) == 2)
+    assert {"Well, You asked: edit 0"} < set(stage.screen.finals), "and a word about haste"
+
+
+async def test_the_stop_of_a_run_is_over_before_its_chat_is_asked_again(stage: Stage) -> None:
+    api = SlowStop()
+    stage.bot = dataclasses.replace(stage.bot, api=cast(AppApi, api))
+    stage.turns._bots["tg"] = stage.bot  # type: ignore[index]
+    stage.app.hold = asyncio.Event()
+    await stage.say("whot?", 1)
+    await stage.screen.until(lambda: stage.app.asked)
+    await stage.say("what?", 1, edited=True, at=1e9 + 5)
+    await asyncio.wait_for(api.begun.wait(), 5)
+    assert len(stage.app.asked) == 1
+    stage.app.hold.set()
+    api.end.set()
+    await stage.screen.until(lambda: len(stage.screen.finals) == 1)
+    assert len(stage.app.asked) == 2
+
+
+class SlowStop:
+    """An app that takes its time to end a run."""
+
+    present = True
+
+    def __init__(self) -> None:
+        self.begun = asyncio.Event()
+        self.end = asyncio.Event()
+
+    async def stop(self, chat_id: str) -> None:
+        self.begun.set()
+        await self.end.wait()
+
+
+# ------------------------------------------------------------------ the rate limit
+
+
+async def test_an_album_that_comes_too_fast_is_refused_as_a_whole(stage: Stage) -> None:
+    stage.bot = dataclasses.replace(stage.bot, config=msgspec.structs.replace(stage.bot.config, per_user="1/min"))
+    await stage.say("one", 1, at=time.time())
+    await stage.screen.until(lambda: len(stage.screen.finals) == 1)
+    for number in range(2, 5):
+        await stage.say("look", number, group="a", at=time.time(), attachments=picture(number))
+    await stage.screen.until(lambda: len(stage.screen.finals) == 2)
+    assert "Too many messages" in stage.screen.finals[1]
+    assert len(stage.app.asked) == 1
+
+
+async def test_what_the_platform_brings_again_is_no_haste(stage: Stage) -> None:
+    stage.bot = dataclasses.replace(stage.bot, config=msgspec.structs.replace(stage.bot.config, per_user="2/min"))
+    now = time.time()
+    for _ in range(5):
+        await stage.say("one", 1, at=now)
+    await stage.say("two", 2, at=now)
+    await stage.screen.until(lambda: len(stage.screen.finals) == 2)
+    assert [ask.content for ask in stage.app.asked] == ["one", "two"]
+
+
+async def test_albums_for_others_cost_nobody_anything(stage: Stage) -> None:
+    stage.bot = dataclasses.replace(stage.bot, config=msgspec.structs.replace(stage.bot.config, per_user="1/min"))
+    for number in range(3):
+        await stage.say("新对话", number, GROUP, group=f"{number}", addressed=False, at=time.time())
+    await stage.say("hello", 9, GROUP, at=time.time())
+    await stage.screen.until(lambda: stage.screen.finals == ["You asked: hello"])
+
+
+async def test_in_a_group_a_cut_text_goes_on_without_another_mention(stage: Stage) -> None:
+    stage.quiet.clear()
+    await stage.say("a" * 4096, 1, GROUP, cut=True)
+    await stage.say("b", 2, GROUP, addressed=False)
+    await stage.say("c", 3, GROUP, addressed=False, at=1e9 + 60)
+    stage.quiet.set()
+    await stage.screen.until(lambda: len(stage.screen.finals) == 1)
+    assert [ask.content for ask in stage.app.asked] == ["a" * 4096 + "b"]
+
+
+async def test_parking_in_the_quiet_second_tears_nothing_apart() -> None:
+    stage = Stage()
+    await stage.engine.start(stage.turns.run)
+    stage.quiet.clear()
+    await stage.say("what are these?", 1, group="a", attachments=picture(1))
+    await stage.engine.close(0.0)
+    assert stage.screen.parts == {}
+    assert stage.app.asked == []
+
+
+async def test_retry_after_an_idle_time_asks_the_last_question(stage: Stage) -> None:
+    stage.bot = dataclasses.replace(stage.bot, config=msgspec.structs.replace(stage.bot.config, reset_after=1.0))
+    stage.turns._bots["tg"] = stage.bot  # type: ignore[index]
+    await stage.say("one", 1)
+    await stage.screen.until(lambda: len(stage.screen.finals) == 1)
+    await stage.say("/retry", 2, at=1e9 + 9000)
+    await stage.screen.until(lambda: len(stage.screen.finals) == 2)
+    assert stage.screen.finals == ["You asked: one"] * 2
+    first, second = stage.app.asked
+    assert first.chat_id != second.chat_id

@@ -43,9 +43,19 @@ def test_all_three_are_hashed_when_the_whole_is_too_long() -> None:
 
 
 def test_an_attempt_has_its_own_id() -> None:
-    assert item_id("57", 0) == "57"
-    assert item_id("57", 2) == "57~2"
-    assert re.fullmatch(r"h:[0-9a-f]{32}~1", item_id("a b", 1))
+    assert item_id(message("57"), 0) == "57"
+    assert item_id(message("57"), 2) == "57~2"
+    assert re.fullmatch(r"h:[0-9a-f]{32}~1", item_id(message("a b"), 1))
+
+
+def test_a_chat_that_was_moved_names_its_turns_anew() -> None:
+    moved = Conversation(bot="tg", chat="-1005", kind="group", was="-5")
+    assert item_id(message("57", moved), 1) == "-1005:57~1"
+    assert lane(moved, "1", "chat") == "tg.-5"
+
+
+def message(number: str, to: Conversation = PRIVATE) -> Message:
+    return Message(id=number, conversation=to, user=User("1"), at=0.0)
 
 
 def test_epochs_are_base36_seconds_and_never_repeat() -> None:

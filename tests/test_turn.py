@@ -33,6 +33,13 @@ async def test_a_store_that_does_not_write_delays_and_loses_nothing(stage: Stage
     await stage.screen.until(lambda: stage.screen.finals == ["You asked: hello", "You asked: again"])
 
 
+async def test_a_store_that_cannot_be_read_delays_and_loses_nothing(stage: Stage) -> None:
+    stage.engine.unread = 2
+    await stage.say("hello", 1)
+    await stage.say("again", 2)
+    await stage.screen.until(lambda: stage.screen.finals == ["You asked: hello", "You asked: again"])
+
+
 @pytest.mark.parametrize("where", ["screen", "app"])
 async def test_three_bugs_end_a_turn_with_an_apology_and_not_the_conversation(stage: Stage, where: str) -> None:
     faults = stage.screen.faults if where == "screen" else stage.app.faults

@@ -279,12 +279,34 @@ async def test_a_socks_proxy_that_is_not_there_is_a_request_not_sent(wire: Wire)
     assert not_sent(caught.value)
 
 
+@pytest.mark.parametrize("kind", ["socks4", "socks5"])
+async def test_a_socks_proxy_that_breaks_the_handshake_is_a_request_not_sent(wire: Wire, kind: str) -> None:
+    async def talk(connection: Connection) -> None:
+        await connection.reader.read(100)
+        connection.writer.close()
+
+    async with serve(talk) as server:
+        assert not_sent(await failure(wire, "http://far.example/", f"{kind}://127.0.0.1:{server.port}"))
+
+
+async def test_a_socks4_proxy_looks_names_up(wire: Wire) -> None:
+    asked = bytearray()
+
+    async def talk(connection: Connection) -> None:
+        asked.extend(await connection.reader.read(100))
+        await connection.send(b"\x00\x5b" + bytes(6))  # refused
+
+    async with serve(talk) as server:
+        assert not_sent(await failure(wire, "http://far.example/", f"socks4://127.0.0.1:{server.port}"))
+    assert asked.endswith(b"far.example\0")
+
+
 def test_a_proxy_of_an_unknown_kind_is_refused_without_its_password() -> None:
     async def build(proxy: str) -> None:
         async with Wire({}) as wire:
             wire.client(proxy)
 
-    for proxy in ("ftp://user:word@127.0.0.1:1080", "127.0.0.1:1080"):
+    for proxy in ("ftp://user:word@127.0.0.1:1080", "127.0.0.1:1080", "socks5://user:word@proxy", "http://h:99999"):
         with pytest.raises(UnsupportedProxy, match="write it as") as caught:
             asyncio.run(build(proxy))
         assert "word" not in str(caught.value)

@@ -48,8 +48,8 @@ log = logging.getLogger(__name__)
 
 PRIVATE, GROUP = Rate(60, 60), Rate(18, 60)
 """Calls that a chat bears: one a second in private, 20 a minute in a group, less a margin (bots FAQ, tdlib/td#2592)."""
-DRAFT_LASTS = 20.0
-"""Seconds: a draft fades after 30 (sendMessageDraft), and a call may have to wait for its turn."""
+DRAFT_LASTS = 10.0
+"""Seconds: a draft fades after 30 (sendMessageDraft), and any message of the bot in the chat takes it away at once."""
 GENERAL_THREAD = 1
 """The General topic of a forum, which only typing may name."""
 

@@ -121,7 +121,7 @@ class AiohttpRequest(BaseRequest):
     def parse_json_payload(payload: bytes) -> dict[str, Any]:
         try:
             value = msgspec.json.decode(payload)
-        except msgspec.DecodeError as error:
+        except (ValueError, RecursionError) as error:
             raise tg.TelegramError("the answer is not JSON") from error
         if not isinstance(value, dict):
             raise tg.TelegramError("the answer is not an object")
@@ -151,7 +151,7 @@ class Api:
     def __init__(self, token: str, base: str, session: aiohttp.ClientSession, proxy: str | None) -> None:
         self._session = session
         self._proxy = proxy
-        self._token = token
+        self._secret = re.compile("|".join(map(re.escape, {token, quote(token)})), re.IGNORECASE)
         request = AiohttpRequest(session, proxy)
         base = base.rstrip("/")
         self._files = f"{base}/file/bot{token}"
@@ -169,9 +169,10 @@ class Api:
         try:
             return await self._bot.do_api_request(method, dict(parameters), read_timeout=read)
         except tg.TelegramError as error:
-            # a gateway's own page may quote the path, and with it the token
-            text = error.message.replace(self._token, "…").replace(quote(self._token), "…")
-            raise translated(error, text) from None
+            # a gateway's own page may quote the path, and with it the token, in any letters
+            raise translated(error, self._secret.sub("…", error.message)) from None
+        except (LookupError, TypeError, AttributeError, ValueError) as error:  # JSON of another shape than Telegram's
+            raise Unsure(f"Telegram did not answer as expected ({type(error).__name__})") from None
 
     async def open_file(self, file_id: str) -> AsyncIterator[bytes]:
         """The bytes of a file that a user has sent, in pieces. Raises TooBig (over 20 MB), and what ``call`` does."""

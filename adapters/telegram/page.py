@@ -223,6 +223,8 @@ class Page:
     def link(self, address: str) -> None:
         if self._owed or self._lead:
             self._begin()
+        if address[:5].lower() == "data:":
+            address = ""  # a picture in letters: pages of them
         self._links.append((address, self._size, len(self._out)))
 
     def link_end(self, _: str) -> None:

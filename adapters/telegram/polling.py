@@ -32,6 +32,10 @@ CONFLICT_MOST = 5.0
 """Seconds between two polls while another program takes the messages."""
 
 
+ALONE = 15.0
+"""Seconds of polling undisturbed after which another program counts as gone."""
+
+
 class Polling:
     """Brings updates to the intake."""
 
@@ -42,6 +46,7 @@ class Polling:
         self._rival = Rival(account.bot, host)
         self._well = False
         self._polled = False
+        self._since = 0.0
         self._conflicts = 0
         self._refused = 0
 
@@ -72,8 +77,12 @@ class Polling:
             self._well = False
             await self._account.failed(error)
         else:
+            if not self._well:
+                self._since = time.monotonic()
             self._well = self._polled = True
             self._conflicts = 0
+            if time.monotonic() - self._since > ALONE:
+                await self._rival.gone()
             self._account.connected()
             return updates
         return []

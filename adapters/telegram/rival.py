@@ -7,6 +7,7 @@ from __future__ import annotations
 import logging
 import math
 import time
+from contextlib import suppress
 
 import msgspec
 
@@ -33,17 +34,27 @@ class Rival:
         self._bot = bot
         self._host = host
         self._noted = -math.inf
+        self._told = True
+        """There may be a note, of an earlier run at least."""
 
     async def seen(self, detail: str) -> bool:
         """Note a sighting; False when the last one is so recent that there is nothing new to say."""
         if time.monotonic() - self._noted < EVERY:
             return False
         self._noted = time.monotonic()
+        self._told = True
         try:
             await self._host.save(KEY, msgspec.json.encode(Sighting(time.time(), detail)))
         except BridgeError as error:
             log.warning("bot %s: that another program was seen was not noted: %s", self._bot, error)
         return True
+
+    async def gone(self) -> None:
+        """Nobody was in the way for a while: an earlier sighting is history."""
+        if self._told:
+            self._told, self._noted = False, -math.inf
+            with suppress(BridgeError):
+                await self._host.save(KEY, b"")
 
 
 async def last_seen(host: Host) -> Sighting | None:

@@ -15,7 +15,7 @@ from typing import Any
 
 from adapters.telegram.api import Api, Moved
 from adapters.telegram.compose import composed
-from adapters.telegram.files import Fetch, send_file
+from adapters.telegram.files import Fetch, Files
 from bridge.model import Rejected, Show, Shown, Vanished
 
 _LOST = re.compile(
@@ -38,7 +38,7 @@ class MessageSurface:
         self._thread = thread
         self._reply_to = reply_to if self._chat == int(chat) else ""
         self._ids = [int(part) for part in ids.split(",")] if ids else []
-        self._fetch = fetch
+        self._files = Files(fetch)
 
     async def show(self, op: Show) -> Shown:
         """See bridge.model.Surface."""
@@ -104,5 +104,5 @@ class MessageSurface:
     async def _send_file(self, op: Show) -> int:
         if self._ids[op.part]:
             return 0
-        self._ids[op.part], calls = await send_file(op.files[0], self._fetch, self._send)
+        self._ids[op.part], calls = await self._files.send(op.files[0], self._send)
         return calls

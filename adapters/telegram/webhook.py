@@ -35,8 +35,8 @@ BODY = 1 << 20
 """Bytes of an update."""
 CONNECTIONS = 40
 """Updates that Telegram posts at the same time; its default."""
-LOOK = 300.0
-"""Seconds between two looks at the webhook."""
+LOOK = 5.0, 300.0
+"""Seconds between two looks at the webhook: while it is new, and the most."""
 HELP = "http.public_url must be an https address on port 443, 80, 88 or 8443 that Telegram can reach"
 
 
@@ -90,9 +90,11 @@ class Webhook:
         if not self._host.public_url:
             raise Fatal(f"mode: webhook needs an address. {HELP}")
         await self._set()
+        wait, most = LOOK
         while True:
             self._account.connected(await self._look())
-            await asyncio.sleep(LOOK)
+            await asyncio.sleep(wait)
+            wait = min(most, 2 * wait)
 
     async def _look(self) -> str:
         """Is it still ours, and does Telegram get through? What /readyz shall say of it; empty when all is well."""

@@ -59,7 +59,8 @@ class Engine(Protocol):
     """A durable inbox with lanes, and a table of values by key."""
 
     async def start(self, handle: Handle | None) -> None:
-        """Open the store and take up what is unfinished. Without a handler nothing is run (for other commands)."""
+        """Open the store and take up what is unfinished. Without a handler nothing is run and nothing upgraded: other
+        commands look at the store of a service that may be running."""
         ...
 
     async def submit(self, jobs: Sequence[Job]) -> list[bool]:

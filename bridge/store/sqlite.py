@@ -90,7 +90,7 @@ class SQLite:
 
     async def start(self, handle: Handle | None) -> None:
         self._handle = handle
-        await self._writer.open()
+        await self._writer.open(upgrade=handle is not None)
         if handle is not None:
             for key, lane, owner, body in await self._do(
                 lambda db: db.execute("SELECT key, lane, owner, body FROM inbox WHERE done = 0 ORDER BY id").fetchall()

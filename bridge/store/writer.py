@@ -40,7 +40,9 @@ class Writer:
         self._thread: threading.Thread | None = None
         self._open = False
 
-    async def open(self) -> None:
+    async def open(self, *, upgrade: bool = True) -> None:
+        """``upgrade`` = False leaves an older file as it is: a process of that version may be running on it."""
+        self._upgrade = upgrade
         self._loop = asyncio.get_running_loop()
         opened: asyncio.Future[None] = self._loop.create_future()
         self._thread = threading.Thread(target=self._run, args=(opened,), name="store", daemon=True)
@@ -66,7 +68,7 @@ class Writer:
 
     def _run(self, opened: asyncio.Future[None]) -> None:
         try:
-            db = _connect(self._path, self._schema)
+            db = _connect(self._path, self._schema, self._upgrade)
         except (sqlite3.Error, OSError, StoreError) as error:
             self._loop.call_soon_threadsafe(_fail, opened, StoreError(f"store {self._path}: {error}"))
             return
@@ -135,7 +137,7 @@ def _fail(future: asyncio.Future[Any], error: Exception) -> None:
     future.exception()  # a write that nobody awaits needs no second report
 
 
-def _connect(path: str, schema: tuple[str, ...]) -> sqlite3.Connection:
+def _connect(path: str, schema: tuple[str, ...], upgrade: bool) -> sqlite3.Connection:
     if path != ":memory:":
         Path(path).parent.mkdir(parents=True, exist_ok=True)
     # isolation_level=None: transactions are ours alone
@@ -143,19 +145,19 @@ def _connect(path: str, schema: tuple[str, ...]) -> sqlite3.Connection:
     try:
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = FULL")
-        _upgrade(db, path, schema)
+        _bring_up(db, path, schema, upgrade)
     except BaseException:
         db.close()
         raise
     return db
 
 
-def _upgrade(db: sqlite3.Connection, path: str, schema: tuple[str, ...]) -> None:
+def _bring_up(db: sqlite3.Connection, path: str, schema: tuple[str, ...], upgrade: bool) -> None:
     """Bring the file to this version's schema: all steps in one transaction, after a backup."""
     version: int = db.execute("PRAGMA user_version").fetchone()[0]
     if version > len(schema):
         raise StoreError(f"it was written by a newer version (schema {version}, this one knows {len(schema)})")
-    if version == len(schema):
+    if version == len(schema) or (version and not upgrade):
         return
     if version and path != ":memory:":
         backup = Path(f"{path}.v{version}.bak")

@@ -125,9 +125,14 @@ async def test_a_name_with_control_characters_is_sent_without_them(wire: Wire) -
         (502, "<html>Bad Gateway</html>", Unsure),
         (200, "<html>a portal</html>", Unsure),
         (200, "[]", Unsure),
+        (200, '{"ok": true}', Unsure),
+        (200, '{"ok": true, "result": "错误"}'.encode("gbk"), Unsure),
+        (502, '{"description": "错误"}'.encode("gbk"), Unsure),
+        (200, b"[" * 100_000, Unsure),
+        (400, '{"parameters": 5}', Unsure),
     ],
 )
-async def test_a_refusal_has_its_error(wire: Wire, status: int, body: str, error: type[BridgeError]) -> None:
+async def test_a_refusal_has_its_error(wire: Wire, status: int, body: str | bytes, error: type[BridgeError]) -> None:
     async with server(saying(status, body), wire) as api:
         with pytest.raises(BridgeError) as caught:
             await api.call("sendDocument", {"chat_id": 7, "document": as_file(b"x", "a.txt")})
@@ -246,6 +251,14 @@ async def test_the_token_is_in_no_answer_that_quotes_the_address(wire: Wire, cap
                 assert TOKEN not in whole(caught.value)
                 assert TOKEN not in repr(api)
     assert TOKEN not in "".join(record.getMessage() for record in caplog.records if record.name.startswith("adapters"))
+
+
+async def test_the_token_is_masked_in_letters_of_any_size(wire: Wire) -> None:
+    body = f'{{"ok": false, "description": "Bad Request: no route /bot{TOKEN.lower()}/sendmessage"}}'
+    async with server(saying(400, body), wire) as api:
+        with pytest.raises(Rejected, match="route /bot…/") as caught:
+            await api.call("sendMessage", {"chat_id": 7, "text": "x"})
+    assert TOKEN.lower() not in whole(caught.value)
 
 
 async def _nonsense(connection: Connection) -> None:

@@ -147,7 +147,7 @@ async def running(adapter: telegram.Adapter, host: Host) -> AsyncIterator[None]:
 @pytest.fixture
 async def stage(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stage]:
     monkeypatch.setattr(account, "BACKOFF", (0.01, 0.01))
-    monkeypatch.setattr(webhook, "LOOK", 0.02)
+    monkeypatch.setattr(webhook, "LOOK", (0.02, 0.02))
     wire = Wire({})
     async with BotApi() as api:
         yield Stage(api, wire)
@@ -568,7 +568,7 @@ async def test_what_the_platform_can_do(stage: Stage) -> None:
     edits = (True, 1.0, math.inf)
     assert values("auto", private) == values("edit", private) == edits
     assert values("auto", crowd) == values("draft", crowd) == edits
-    assert values("draft", private) == (False, 1.0, 20.0)
+    assert values("draft", private) == (False, 1.0, 10.0)
     assert values("off", private) == values("off", crowd) == (False, math.inf, math.inf)
 
 

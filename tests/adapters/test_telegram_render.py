@@ -243,3 +243,9 @@ def test_the_same_spans_as_a_peer() -> None:
     ours = Counter((e.type, units(text, e), e.url, e.language) for e in entities if e.type in kinds)
     assert ours == peer
     assert len(ours) > 8
+
+
+def test_a_picture_in_letters_is_not_printed() -> None:
+    text, entities = render(f"See ![the chart](data:image/png;base64,{'A' * 5000}) here")
+    assert text == "See the chart here"
+    assert entities == []

@@ -38,10 +38,14 @@ def first_version(path: Path) -> None:
     db.close()
 
 
+async def left(job: Job) -> bool:
+    return False
+
+
 async def test_a_file_of_the_first_version_is_upgraded_after_a_backup(tmp_path: Path) -> None:
     first_version(tmp_path / "b.db")
     engine = SQLite(f"{tmp_path}/b.db")
-    await engine.start(None)
+    await engine.start(left)
     assert await engine.submit([Job("open", "lane", b""), Job("done", "lane", b"")]) == [False, False]
     assert await engine.prune(1.0, []) == 1
     await engine.close(0.0)
@@ -49,6 +53,20 @@ async def test_a_file_of_the_first_version_is_upgraded_after_a_backup(tmp_path: 
     assert backup.execute("SELECT key, done FROM inbox").fetchall() == [("open", 0), ("done", 1)]
     assert backup.execute("PRAGMA user_version").fetchone() == (1,)
     backup.close()
+
+
+async def test_whoever_only_looks_upgrades_nothing(tmp_path: Path) -> None:
+    path = f"{tmp_path}/b.db"
+    old = Writer(path, SCHEMA[:1])
+    await old.open()
+    await old.close()
+    engine = SQLite(path)
+    await engine.start(None)
+    assert await engine.get("a") == [None]
+    await engine.close(0.0)
+    db = sqlite3.connect(path)
+    assert db.execute("PRAGMA user_version").fetchone() == (1,)
+    db.close()
 
 
 async def test_an_upgrade_that_fails_changes_nothing(tmp_path: Path) -> None:

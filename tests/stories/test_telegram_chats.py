@@ -109,6 +109,7 @@ async def test_a_group_that_moves_keeps_its_history_and_its_running_answer(stage
     stage.api.open(GROUP, type="group")
     stage.api.say("@my_bot one", chat=GROUP, user=11)
     await stage.answered(GROUP)
+    stage.gpt.era = "e26"  # which refuses a turn that it knows
     stage.gpt.next(Script(text="The answer that the move interrupts goes on.", gate=(gate := Gate(6))))
     stage.api.say("@my_bot two", chat=GROUP, user=11)
     await gate.reached()
@@ -127,14 +128,55 @@ async def test_a_group_that_moves_keeps_its_history_and_its_running_answer(stage
     assert stage.gpt.asked[-1].body["variables"]["chat_id"] == str(new)
 
 
+async def test_the_stop_button_works_where_the_answer_has_moved_to(stage: Stage) -> None:
+    await stage.product.start()
+    stage.api.open(GROUP, type="group")
+    stage.gpt.next(Script(text="One two three four five six seven eight nine ten. " * 20, rate=10))
+    stage.api.say("@my_bot count", chat=GROUP, user=11)
+    await stage.api.until(lambda: stage.answers(GROUP))
+    new = stage.api.migrate(GROUP)
+    await stage.api.until(lambda: stage.answers(new) and "One two" in stage.answers(new)[0].text)
+    growing = stage.answers(new)[0]
+    stage.api.press(new, growing.message_id, growing.button("Stop"), user=11)
+    assert (await stage.answered(new))[0].text.endswith("⏹ Stopped")
+
+
+async def test_where_it_will_not_answer_it_does_not_greet(stage: Stage) -> None:
+    stage.bot["groups"] = "off"
+    await stage.product.start()
+    stage.api.member(GROUP, "member", user=11, type="group")
+    stage.api.say("hello", chat=7)
+    await stage.answered(7)
+    assert stage.answers(GROUP) == []
+
+
+async def test_a_mention_alone_is_about_what_it_replies_to(stage: Stage) -> None:
+    await stage.product.start()
+    said = stage.api.say("What is the capital of France?", chat=GROUP, user=11)
+    stage.api.say("@my_bot", chat=GROUP, user=12, reply_to=said["message_id"])
+    await stage.answered(GROUP)
+    assert await questions(stage, 1) == ["> What is the capital of France?"]
+
+
+async def test_a_stop_behind_a_paste_ends_all_of_it(stage: Stage) -> None:
+    await stage.product.start()
+    stage.api.say("a" * 4096, chat=7)
+    stage.api.say("b" * 100, chat=7)
+    stage.api.say("/stop", chat=7)
+    stage.api.say("next", chat=7)
+    await stage.api.until(lambda: any(seen.text == "You asked: next" for seen in stage.answers(7)))
+    assert "next" in (await questions(stage, 1))
+    assert not any("bbb" in question and "aaa" not in question for question in await questions(stage, 1))
+
+
 async def test_the_app_says_hello_when_the_bot_is_met(stage: Stage) -> None:
     stage.app["app_id"] = stage.gpt.app_id
-    stage.gpt.chat_config = {"welcomeText": "我是**客服**，请问有什么可以帮您？"}
+    stage.gpt.chat_config = {"welcomeText": "我是**客服**，请问有什么可以帮您？\n\n[怎么退货]\n[怎么付款]"}
     await stage.product.start()
     stage.api.say("/start from-a-link", chat=7)
-    assert (await stage.answered(7))[0].text == "我是客服，请问有什么可以帮您？"
+    assert (await stage.answered(7))[0].text == "我是客服，请问有什么可以帮您？\n\n• 怎么退货\n• 怎么付款"
     stage.api.member(GROUP, "member", user=11, type="group")
-    assert (await stage.answered(GROUP))[0].text == "我是客服，请问有什么可以帮您？"
+    assert (await stage.answered(GROUP))[0].text == "我是客服，请问有什么可以帮您？\n\n• 怎么退货\n• 怎么付款"
     assert stage.gpt.asked == []
     assert stage.gpt.called("/api/core/chat/init") == 1
 

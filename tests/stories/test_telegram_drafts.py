@@ -28,6 +28,16 @@ async def test_a_draft_grows_and_becomes_a_message(stage: Stage) -> None:
     assert stage.api.drafts(7) == []
 
 
+async def test_a_draft_follows_the_words(stage: Stage) -> None:
+    stage.bot["stream"] = "draft"
+    await stage.product.start()
+    stage.gpt.next(Script(text=WORDS * 4, piece=12, rate=5))
+    stage.api.say("count", chat=7)
+    [answer] = await stage.answered(7, timeout=30)
+    assert answer.text == WORDS * 4
+    assert stage.api.counts["sendMessageDraft"] >= 3
+
+
 async def test_the_native_stop_button_ends_the_answer(stage: Stage) -> None:
     stage.bot["stream"] = "draft"
     await stage.product.start()

@@ -127,6 +127,32 @@ async def test_pictures_and_files_of_an_answer_are_sent_as_such(stage: Stage) ->
     assert (document.file_name, document.data) == ("report.pdf", PDF)
 
 
+async def test_a_stop_ends_the_files_too(stage: Stage) -> None:
+    hold = asyncio.Event()
+    files = [stage.gpt.publish(f"{n}.png", PIXEL, content_type="image/png", hold=hold) for n in range(6)]
+    await stage.product.start()
+    stage.gpt.next(Script(text=" ".join(f"![{n}]({file})" for n, file in enumerate(files)) + " six"))
+    stage.api.say("show me", chat=7)
+    await stage.gpt.until(lambda: stage.gpt.published["0.png"].requests)
+    stage.api.say("/stop", chat=7)
+    stage.api.say("next", chat=8)
+    await stage.answered(8)
+    hold.set()
+    stage.api.say("next", chat=7)
+    await stage.api.until(lambda: any(seen.text == "You asked: next" for seen in stage.answers(7)))
+    assert sum(seen.media == "photo" for seen in stage.answers(7)) <= 1
+
+
+async def test_an_address_that_is_none_harms_nothing(stage: Stage) -> None:
+    text = "See [a](http://[::1/a.pdf) and ![b](http://example.com℀/b.png) here."
+    await stage.product.start()
+    stage.gpt.next(Script(text=text))
+    stage.api.say("show me", chat=7)
+    assert "See a" in (await stage.answered(7))[0].text
+    stage.api.say("next", chat=7)
+    assert (await stage.answered(7, 2))[1].text == "You asked: next"
+
+
 async def test_private_addresses_are_not_fetched(stage: Stage) -> None:
     """The app's own host is configured; the metadata service of a cloud is not."""
     await stage.product.start()
