@@ -17,12 +17,12 @@ import typing
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
 import msgspec
 import yaml
 
-from bridge.config import Bot, Config, ConfigError, rate, span
+from bridge.config import Bot, Config, ConfigError
+from bridge.configcheck import faults
 
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 _VARIABLE = re.compile(r"\$\{(file:)?([^}:]+)(?::-([^}]*))?\}")
@@ -79,7 +79,7 @@ class _Reader:
     def config(self, raw: dict[Any, Any]) -> Config | None:
         config: Config | None = self._struct(Config, raw, "")
         if config is not None:
-            self._cross_check(config)
+            self.faults += [f"{path}: {message}" for path, message in faults(config)]
         return config
 
     def _fault(self, path: str, message: str) -> None:
@@ -208,65 +208,6 @@ class _Reader:
             return found
 
         return _VARIABLE.sub(value, text)
-
-    # ------------------------------------------------------------ what one key cannot tell
-
-    def _check_proxy(self, path: str, proxy: str) -> None:
-        if proxy and not _is_proxy(proxy):  # never shown: it may hold a password
-            self._fault(f"{path}.proxy", "write it as http://host:port or socks5://host:port")
-
-    def _cross_check(self, config: Config) -> None:
-        for name, app in config.fastgpt.items():
-            if not re.match(r"https?://[^/]", app.base_url):
-                self._fault(f"fastgpt.{name}.base_url", "must begin with http:// or https://")
-            elif not _is_address(app.base_url):
-                self._fault(f"fastgpt.{name}.base_url", f"{app.base_url!r} is no address")
-            elif "@" in app.base_url.split("/")[2]:
-                self._fault(
-                    f"fastgpt.{name}.base_url", "must not hold a user and a password; the key goes into api_key"
-                )
-            if not (app.api_key.isascii() and app.api_key.isprintable()):  # never shown
-                self._fault(f"fastgpt.{name}.api_key", "holds characters that no key has; copy it again")
-            self._check_proxy(f"fastgpt.{name}", app.proxy)
-            if app.kind == "openai" and not app.model:
-                self._fault(f"fastgpt.{name}.model", "is needed with kind: openai")
-        for name, bot in config.bots.items():
-            if bot.app not in config.fastgpt:
-                near = difflib.get_close_matches(bot.app, config.fastgpt, n=1, cutoff=0.0)
-                self._fault(f"bots.{name}.app", f"{bot.app!r} is not under fastgpt:; did you mean {near[0]!r}?")
-            self._check_proxy(f"bots.{name}", bot.proxy)
-            try:
-                rate(bot.per_user)
-            except ValueError as error:
-                self._fault(f"bots.{name}.per_user", f"{bot.per_user!r}: {error}")
-            if getattr(bot.options, "needs_public_url", False) and not config.http.public_url:
-                self._fault("http.public_url", f"is needed by bots.{name}: the platform calls the bot there")
-        try:
-            span(config.retention)
-        except ValueError as error:
-            self._fault("retention", f"{config.retention!r}: {error}")
-        if not re.match("sqlite:.", config.store):
-            self._fault("store", "must be sqlite:PATH")
-        if config.http.public_url and not re.fullmatch(r"https?://[^/@?#]+(/[^?#]*)?", config.http.public_url):
-            self._fault("http.public_url", f"{config.http.public_url!r}: write it as https://bot.example.com")
-        try:
-            config.http.address  # noqa: B018 - it parses
-        except ValueError:
-            self._fault("http.listen", f"{config.http.listen!r}: write it as 127.0.0.1:8080")
-
-
-def _is_address(text: str) -> bool:
-    try:
-        return urlsplit(text).port != 0
-    except ValueError:  # a host or a port that cannot be one
-        return False
-
-
-def _is_proxy(text: str) -> bool:
-    parts = urlsplit(text) if _is_address(text) else None
-    if parts is None or not parts.hostname or parts.path not in ("", "/"):
-        return False
-    return parts.scheme in ("http", "https") or (parts.scheme in ("socks4", "socks5", "socks5h") and bool(parts.port))
 
 
 def _hints(kind: Any) -> dict[str, Any]:

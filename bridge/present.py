@@ -27,6 +27,7 @@ from typing import NamedTuple
 
 from bridge.markdown import closed, cut, settled
 from bridge.model import Button, Caps, File, Show
+from bridge.reasoning import Reasoning
 
 FIRST_WORDS = 40
 """Characters worth a first preview, and all that it shows."""
@@ -36,8 +37,6 @@ STATUS_WAIT = 1.0
 """Seconds of silence after which a status line says that the question has arrived."""
 SEGMENT = 120
 """Characters worth a message of their own where messages cannot be changed; doubles with each one sent."""
-THINKING = 1200
-"""Characters of the reasoning that are shown: its end."""
 WAITING = "…"
 SENTENCE_ENDS = tuple("。！？….!?：:；;")
 AT_ONCE = -math.inf
@@ -79,8 +78,7 @@ class Presenter:
         self._prefix = ""  # what re-opens a fence or repeats a table head in the current part
         self._part = 0
         self._status = ""
-        self._thoughts = ""
-        self._thinking = ""  # the end of them, as it is shown
+        self._reasoning = Reasoning(caps.fits)
         self._ended = False
         self.done = False
         """Everything that may be shown was delivered."""
@@ -107,16 +105,13 @@ class Presenter:
         self._status = text
 
     def think(self, token: str) -> None:
-        """More of the reasoning. It takes at most half of the first part."""
-        self._thoughts = (self._thoughts + token)[-2 * THINKING :]
-        self._thinking = _end_of(self._thoughts.strip())
-        if not self._fits(_quoted(self._thinking) * 2):
-            self._thinking = ""
+        """More of the reasoning; it stands above the first part."""
+        self._reasoning.feed(token)
 
     @property
     def thinking(self) -> str:
         """The end of the reasoning, as it is shown."""
-        return self._thinking
+        return self._reasoning.shown
 
     def end(self, note: str = "", files: tuple[File, ...] = ()) -> None:
         """The answer is whole; ``note`` is a last paragraph of the bridge's own."""
@@ -248,11 +243,11 @@ class Presenter:
         )
 
     def _thought(self) -> str:
-        return "" if self._part else self._thinking
+        return "" if self._part else self._reasoning.shown
 
     def _fit(self, text: str) -> bool:
         """Does the text fit into the current part, beside the reasoning?"""
-        return self._fits(_quoted(self._thinking) + text if self._thought() else text)
+        return self._fits(self._reasoning.quoted + text if not self._part else text)
 
     # ------------------------------------------------------------ state
 
@@ -291,17 +286,3 @@ class Presenter:
         """The current part's text; without one, only what re-opens a fence would be left."""
         raw = self._whole()[self._from :]
         return self._prefix + raw if raw.strip() else raw
-
-
-def _end_of(thoughts: str) -> str:
-    """Not more than THINKING characters, from the beginning of a word."""
-    if len(thoughts) <= THINKING:
-        return thoughts
-    end = thoughts[1 - THINKING :]
-    _, space, words = end.partition(" ")
-    return f"…{words if space and len(words) > THINKING // 2 else end}"
-
-
-def _quoted(thinking: str) -> str:
-    """As long as what a platform makes of it."""
-    return f"> {thinking.replace(chr(10), chr(10) + '> ')}\n\n"
