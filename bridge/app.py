@@ -15,6 +15,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +128,7 @@ class Bridge:
         self._build()
         self.port = self.server.listen(*config.http.address)
         await self.engine.start(self._turns.run)
+        await self._keep_holds()
         self._housekeeping = [asyncio.create_task(self._prune(), name="prune")]
         for name in self._bots:
             self.server.state(name, State("connecting"))
@@ -157,6 +159,21 @@ class Bridge:
         if bot not in self._bots:
             raise BridgeError(f"bot {bot} is not in the config any more")
         return self._bots[bot].adapter.fetch(attachment)
+
+    async def _keep_holds(self) -> None:
+        """Calls within a platform's penalty lengthen it: a restart takes the silences over, before the first call."""
+        loop = asyncio.get_running_loop()
+        rows = await self.engine.get(*(f"holds:{name}" for name in self._bots))
+        for (name, bot), row in zip(self._bots.items(), rows, strict=True):
+            held = msgspec.json.decode(row, type=dict[str, float]) if row else {}
+            left = {chat: until - time.time() for chat, until in held.items() if until > time.time()}
+            bot.budget.restore(left, loop.time())
+            bot.budget.on_hold = partial(self._note_holds, name, bot.budget)
+
+    def _note_holds(self, name: str, budget: Budget) -> None:
+        now, holds = time.time(), budget.holds(asyncio.get_running_loop().time())
+        row = {chat: now + left for chat, left in holds.items()}
+        self.engine.put({f"holds:{name}": msgspec.json.encode(row)})
 
     async def probe(self) -> AsyncIterator[tuple[str, Finding]]:
         """Try every app and bot, a row at a time; nothing is run (``check --online``)."""

@@ -17,6 +17,7 @@ Rules of this file:
 from __future__ import annotations
 
 from collections import OrderedDict, deque
+from collections.abc import Callable
 from math import ceil, inf
 
 from bridge.model import Caps, Rate
@@ -39,6 +40,8 @@ EASE = 1.05
 """Places are so much farther apart than the window asks: a call that comes late must not hold up the next ones."""
 LATE = 2.0
 """Seconds for which a place is kept behind its time: whoever has not come by then has given up."""
+LASTING = 3.0
+"""Seconds of silence that a restart should know of."""
 IDLE_LINES = 10_000
 """Above this many chats, those with an empty window are forgotten."""
 
@@ -123,6 +126,9 @@ class Budget:
         self._refused: dict[str, float] = {}  # chat -> when
         self._gap = 0.0  # seconds between two calls of the bot after a penalty for all of it
         self._next = 0.0
+        self._restored: dict[str, float] = {}  # chat -> until when, of before a restart
+        self.on_hold: Callable[[], None] | None = None
+        """Called when the platform has asked for a silence that may outlast the process."""
 
     def take(self, chat: str, caps: Caps, now: float, *, durable: bool) -> float:
         """Take one call for ``chat``: 0 = taken, go; else nothing was taken, ask again after so many seconds."""
@@ -195,6 +201,18 @@ class Budget:
                 seconds = min(seconds, GUESS_MOST)
             self._bot_hold = self._next = max(self._bot_hold, now + seconds + MARGIN)
             self._clear()  # all of them have another time now
+        if seconds >= LASTING and self.on_hold is not None:
+            self.on_hold()
+
+    def holds(self, now: float) -> dict[str, float]:
+        """Seconds that each chat is still silent; "" is the whole bot. What a restart must not forget."""
+        held = {chat: line.held_until - now for chat, line in self._chats.items() if line.held_until > now}
+        return held | ({"": self._bot_hold - now} if self._bot_hold > now else {})
+
+    def restore(self, holds: dict[str, float], now: float) -> None:
+        """The holds of before a restart; nothing was taken yet."""
+        self._restored = {chat: now + seconds for chat, seconds in holds.items()}
+        self._bot_hold = self._next = self._restored.pop("", 0.0)
 
     def _count(self, line: _Window | None, now: float, calls: int) -> None:
         self._next = max(self._next, now + self._gap)
@@ -208,6 +226,7 @@ class Budget:
             if len(self._chats) >= IDLE_LINES:
                 self._chats = {c: w for c, w in self._chats.items() if w.used(now) or now < w.held_until}
             line = self._chats[chat] = _Window(rate)
+            line.held_until = self._restored.pop(chat, 0.0)
         return line
 
     @staticmethod

@@ -83,9 +83,11 @@ class Questions:
             nap.cancel()
 
         job.on_halt = wake
-        if not job.halted:
-            await asyncio.wait([nap])
-        nap.cancel()
+        try:
+            if not job.halted:
+                await asyncio.wait([nap])
+        finally:
+            nap.cancel()
 
     async def _waiting(self, lane: str) -> dict[str, Message]:
         """The questions behind the running one, by job."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -116,3 +117,27 @@ def test_after_a_penalty_those_who_waited_do_not_go_out_all_at_once() -> None:
     budget.hold("g", 0.0, 5.0)
     assert budget.take("g", limits, 6.0, durable=True) == 0.0
     assert budget.take("g", limits, 6.1, durable=True) > 3.0
+
+
+SILENT = Caps(fits=lambda text: True, live=True, rate=Rate(60, 60.0), bot_rate=Rate(30, 1.0))
+
+
+def test_a_silence_outlives_a_restart() -> None:
+    noted: list[dict[str, float]] = []
+    before = Budget()
+    before.take("7", SILENT, 0.0, durable=True)
+    before.on_hold = lambda: noted.append(before.holds(10.0))
+    before.hold("7", 10.0, 0.5)
+    assert noted == [], "over before a restart would be"
+    before.hold("7", 10.0, 60.0)
+    after = Budget()
+    after.restore(noted[-1], 1000.0)
+    assert after.take("7", SILENT, 1000.0, durable=True) == pytest.approx(60.0, abs=0.2)
+    assert after.take("8", SILENT, 1000.0, durable=True) == 0.0
+    assert after.take("7", SILENT, 1060.2, durable=True) == 0.0
+
+
+def test_a_silence_of_the_whole_bot_outlives_a_restart() -> None:
+    after = Budget()
+    after.restore({"": 30.0}, 1000.0)
+    assert after.take("7", SILENT, 1000.0, durable=True) == pytest.approx(30.0)

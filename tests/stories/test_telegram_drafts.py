@@ -10,13 +10,19 @@ from tests.stories.conftest import Stage
 WORDS = "One two three four five six seven eight nine ten eleven twelve."
 
 
-async def test_a_draft_grows_and_becomes_a_message(stage: Stage) -> None:
+async def drafting(stage: Stage) -> Gate:
+    """A question in a private chat, and twelve tokens of its answer as a draft; the gate holds the rest."""
     stage.bot["stream"] = "draft"
     await stage.product.start()
     stage.gpt.next(Script(text=WORDS, gate=(gate := Gate(12))))
     stage.api.say("count", chat=7)
     await gate.reached()
     await stage.api.until(lambda: stage.api.drafts(7))
+    return gate
+
+
+async def test_a_draft_grows_and_becomes_a_message(stage: Stage) -> None:
+    gate = await drafting(stage)
     [draft] = stage.api.drafts(7)
     assert draft.text.startswith("One two")
     assert draft.can_stop
@@ -39,12 +45,7 @@ async def test_a_draft_follows_the_words(stage: Stage) -> None:
 
 
 async def test_the_native_stop_button_ends_the_answer(stage: Stage) -> None:
-    stage.bot["stream"] = "draft"
-    await stage.product.start()
-    stage.gpt.next(Script(text=WORDS, gate=(gate := Gate(12))))
-    stage.api.say("count", chat=7)
-    await gate.reached()
-    await stage.api.until(lambda: stage.api.drafts(7))
+    await drafting(stage)
     stage.api.stop_draft(7)
     [answer] = await stage.answered(7)
     assert answer.text.startswith("One two")
@@ -66,12 +67,7 @@ async def test_a_draft_that_another_message_closes_loses_nothing(stage: Stage) -
 
 
 async def test_an_answer_in_drafts_survives_kill_9(stage: Stage) -> None:
-    stage.bot["stream"] = "draft"
-    await stage.product.start()
-    stage.gpt.next(Script(text=WORDS, gate=(gate := Gate(12))))
-    stage.api.say("count", chat=7)
-    await gate.reached()
-    await stage.api.until(lambda: stage.api.drafts(7))
+    gate = await drafting(stage)
     await stage.product.kill()
     gate.open()
     await stage.product.start()

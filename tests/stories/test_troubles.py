@@ -146,3 +146,16 @@ async def test_the_store_is_locked_for_a_while(stage: Stage) -> None:
     other.close()
     assert (await stage.answered(7, timeout=30))[0].text.endswith("The end.")
     await stage.answered(8, timeout=30)
+
+
+async def test_a_ban_outlives_a_restart(stage: Stage) -> None:
+    await stage.product.start()
+    stage.api.fail("sendMessage", 1, "429", seconds=6.0, chat=7)
+    stage.api.say("hello", chat=7)
+    await stage.api.until(lambda: any(call.status == 429 for call in stage.api.history))
+    banned = next(call for call in stage.api.history if call.status == 429)
+    await stage.product.stop()
+    await stage.product.start()
+    assert [seen.text for seen in await stage.answered(7)] == ["You asked: hello"]
+    again = next(call for call in stage.api.history if call.method == "sendMessage" and call is not banned)
+    assert again.time >= banned.time + 6.0

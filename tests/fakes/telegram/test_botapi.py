@@ -21,23 +21,6 @@ GROUP = -100123
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-async def api(clock: Clock) -> AsyncIterator[BotApi]:
-    async with BotApi(clock=clock) as server:
-        yield server
-
-
-@pytest.fixture
-async def client(api: BotApi) -> AsyncIterator[Client]:
-    async with aiohttp.ClientSession() as session:
-        yield Client(api, session)
-
-
-@pytest.fixture
 async def ptb(api: BotApi, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Bot]:
     monkeypatch.setenv("PTB_TIMEDELTA", "true")
     async with library_bot(api) as bot:
@@ -502,7 +485,7 @@ async def test_the_program_is_driven_over_http() -> None:
         "-m",
         "tests.fakes.botapi",
         "--lifetime=60",
-        cwd=Path(__file__).parents[2],
+        cwd=Path(__file__).parents[3],
         stdout=asyncio.subprocess.PIPE,
     )
     assert program.stdout is not None
