@@ -19,8 +19,13 @@ Fault = tuple[str, str]
 def faults(config: Config) -> Iterator[Fault]:
     for name, app in config.fastgpt.items():
         yield from _of_app(f"fastgpt.{name}", app)
+    accounts: dict[tuple[str, str], str] = {}
     for name, bot in config.bots.items():
         yield from _of_bot(f"bots.{name}", bot, config)
+        token = getattr(bot.options, "token", "")
+        first = accounts.setdefault((bot.platform, token), name)
+        if token and first != name:
+            yield f"bots.{name}.token", f"is that of bots.{first} too: each would take messages from the other"
     try:
         span(config.retention)
     except ValueError as error:

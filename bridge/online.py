@@ -38,8 +38,8 @@ async def app(config: App, client: httpx.AsyncClient) -> Finding:
     """Is the app there, and does it take the key?"""
     try:
         return await (_openai if config.kind == "openai" else _fastgpt)(config, client)
-    except FAILURES as error:
-        return Finding(False, f"cannot be reached ({type(error).__name__})", _FIXES["unreachable"])
+    except FAILURES:
+        return Finding(False, "cannot be reached", _FIXES["unreachable"])
 
 
 async def _openai(config: App, client: httpx.AsyncClient) -> Finding:

@@ -117,6 +117,10 @@ def test_numbers_booleans_and_ids_may_come_as_they_like() -> None:
         (("bots:", "http: {listen: nowhere}\nbots:"), "http.listen: 'nowhere': write it as"),
         (("bots:", "retention: ever\nbots:"), "retention: 'ever': write it as 30d"),
         (("bots:", "http: {public_url: bot.example.com}\nbots:"), "http.public_url: 'bot.example.com': write it as"),
+        (
+            ("  tg:", "  a: {platform: telegram, app: support, token: '123:abc'}\n  tg:"),
+            "bots.tg.token: is that of bots.a too",
+        ),
         (('"123:abc"', '"1:abc", mode: webhook'), "http.public_url: is needed by bots.tg"),
         (('"123:abc"', '"1:abc", proxy: "localhost:1080"'), "bots.tg.proxy: write it as http://host:port or socks5"),
         (
