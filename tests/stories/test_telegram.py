@@ -189,6 +189,7 @@ async def test_who_may_not_is_told_once_and_in_private_only(stage: Stage) -> Non
     assert [asked.question for asked in stage.gpt.asked] == ["hello"]
 
 
+@pytest.mark.slow
 async def test_every_final_lands_through_a_storm_of_429(stage: Stage) -> None:
     """Twenty chats stream at once while the platform bans each of them after a few calls."""
     stage.bot["calls_per_second"] = 0
@@ -450,6 +451,7 @@ async def test_a_config_that_cannot_be_run_leaves_the_old_one_in_force(stage: St
     assert [seen.text for seen in await stage.answered(7)] == ["You asked: hello"]
 
 
+@pytest.mark.slow
 async def test_a_second_service_on_the_same_store_waits_and_gives_up(stage: Stage) -> None:
     stage.product.config["shutdown_grace"] = 0
     await stage.product.start()
