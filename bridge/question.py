@@ -59,17 +59,16 @@ class Questions:
         was parked, or the message edited, meanwhile."""
         if not waits(first):
             return Gathered(first if Core.addressed(bot, first) else None, {})
-        found, keys = [first], {first.id: job.key}
+        found, keys = await self._pieces(job, first)
         quiet = QUIET if time.time() - first.at < LATE else LATE
-        while True:
+        while not job.halted:
             await self._rest(job, quiet)
-            if job.halted in ("park", "again"):
-                return None
-            waiting = await self._waiting(job.lane)
-            keys |= {message.id: key for key, message in waiting.items()}
-            before, found = len(found), pieces(first, waiting.values())
-            if job.halted or len(found) == before:
+            before = len(found)
+            found, keys = await self._pieces(job, first)
+            if len(found) == before:
                 break
+        if job.halted in ("park", "again"):
+            return None
         note = msgspec.json.encode(Answer(piece_of=job.key))
         rows: dict[str, bytes | None] = {answer_key(keys[piece.id]): note for piece in found if piece.id != first.id}
         meant = any(Core.addressed(bot, piece) for piece in found)
@@ -89,10 +88,16 @@ class Questions:
         finally:
             nap.cancel()
 
-    async def _waiting(self, lane: str) -> dict[str, Message]:
-        """The questions behind the running one, by job."""
-        tasks = [(job.key, msgspec.json.decode(job.body, type=Task)) for job in await self._engine.waiting(lane)]
-        return {key: task.event for key, task in tasks if task.does == ASK and isinstance(task.event, Message)}
+    async def _pieces(self, job: Job, first: Message) -> tuple[list[Message], dict[str, str]]:
+        """What has come of the question, and the job of each message by its id."""
+        tasks = [(job.key, msgspec.json.decode(job.body, type=Task)) for job in await self._engine.waiting(job.lane)]
+        waiting = {
+            task.event.id: (key, task.event)
+            for key, task in tasks
+            if task.does == ASK and isinstance(task.event, Message)
+        }
+        keys = {number: key for number, (key, _) in waiting.items()}
+        return pieces(first, [message for _, message in waiting.values()]), keys
 
     async def ask(
         self, bot: Bot, question: Question, to: AnyEvent, attempt: int, language: Language
