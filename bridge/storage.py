@@ -122,7 +122,7 @@ async def _send(
         return await client.post(url, data=target.fields, files={"file": (name, content, mime)})
     headers = httpx.Headers()
     for header, value in (target.headers or {}).items():
-        if not header.lower().startswith(_TRANSPORT):
+        if header.strip().lower() not in _TRANSPORT:
             headers[header] = value
     headers["Content-Length"] = str(size)  # S3 refuses a body of unknown length
     response = await client.put(url, content=_pieces(content), headers=headers)
