@@ -9,6 +9,7 @@ from tests.stories.conftest import Stage
 
 
 @pytest.mark.parametrize("era", ["e23", "e24", "e26", "v2"])
+@pytest.mark.slow
 async def test_every_age_of_fastgpt_is_understood(stage: Stage, era: Era) -> None:
     stage.gpt.era = era
     await stage.product.start()
@@ -20,6 +21,7 @@ async def test_every_age_of_fastgpt_is_understood(stage: Stage, era: Era) -> Non
     assert answer.text == "新海诚导演。"
 
 
+@pytest.mark.slow
 async def test_a_run_that_outlives_a_crash_is_waited_for(stage: Stage) -> None:
     """Newer servers go on without their client and refuse a second question meanwhile: it is asked when they end."""
     stage.gpt.era = "e26"

@@ -75,6 +75,7 @@ async def test_another_poller_that_run_has_met_is_named(stage: Stage) -> None:
     ],
 )
 @pytest.mark.parametrize("era", ["e23", "e24", "e26"])
+@pytest.mark.slow
 async def test_an_app_that_does_not_answer_has_a_fix(stage: Stage, era: Any, app: dict[str, str], words: str) -> None:
     stage.gpt.era = era
     stage.app.update({"app_id": stage.gpt.app_id, **app})
@@ -94,6 +95,7 @@ async def test_an_accounts_key_is_explained(stage: Stage, era: Any) -> None:
 
 
 @pytest.mark.parametrize("era", ["e23", "e24", "e26", "openai"])
+@pytest.mark.slow
 async def test_an_app_without_app_id_is_tried_at_no_cost(stage: Stage, era: Any) -> None:
     stage.gpt.era = era
     stage.app["base_url"] = stage.gpt.base_url

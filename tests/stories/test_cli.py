@@ -158,6 +158,7 @@ async def test_every_fault_has_a_line_and_none_tells_a_secret(tmp_path: Path) ->
         (b"fastgpt: [\xff\xfe]\n", "UTF-8"),
     ],
 )
+@pytest.mark.slow
 async def test_a_file_that_is_no_config(tmp_path: Path, raw: bytes, words: str) -> None:
     path = tmp_path / "config.yaml"
     path.write_bytes(raw)
@@ -176,6 +177,7 @@ async def test_a_file_that_is_no_config(tmp_path: Path, raw: bytes, words: str) 
     ],
     ids=str,
 )
+@pytest.mark.slow
 async def test_what_run_could_not_use_is_a_fault_of_the_file(tmp_path: Path, parts: dict[str, Any], key: str) -> None:
     for name in ("check", "run"):
         code, out, err = await command(name, "-c", written(tmp_path, **parts))

@@ -122,6 +122,7 @@ async def test_its_app_takes_no_other_key(demo: Product) -> None:
 
 
 @needs_chromium
+@pytest.mark.slow
 async def test_what_its_visitor_does_first(demo: Product, browser: Browser) -> None:
     context = await browser.new_context(locale="en-US")
     context.set_default_timeout(15_000)

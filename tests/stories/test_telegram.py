@@ -221,6 +221,7 @@ async def test_a_final_waits_out_a_ban(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("kind", ["500", "502", "drop_before", "drop_after"])
+@pytest.mark.slow
 async def test_a_platform_that_stumbles_gets_the_answer_all_the_same(stage: Stage, kind: str) -> None:
     await stage.product.start()
     stage.api.fail("sendMessage", 1, kind)  # type: ignore[arg-type]

@@ -128,6 +128,7 @@ async def test_a_group_that_moves_keeps_its_history_and_its_running_answer(stage
     assert stage.gpt.asked[-1].body["variables"]["chat_id"] == str(new)
 
 
+@pytest.mark.slow
 async def test_the_stop_button_works_where_the_answer_has_moved_to(stage: Stage) -> None:
     await stage.product.start()
     stage.api.open(GROUP, type="group")

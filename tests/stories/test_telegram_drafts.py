@@ -34,6 +34,7 @@ async def test_a_draft_grows_and_becomes_a_message(stage: Stage) -> None:
     assert stage.api.drafts(7) == []
 
 
+@pytest.mark.slow
 async def test_a_draft_follows_the_words(stage: Stage) -> None:
     stage.bot["stream"] = "draft"
     await stage.product.start()

@@ -88,6 +88,7 @@ async def test_a_stop_that_comes_twice_stops_once(stage: Stage) -> None:
     assert answers[-1].text.endswith("The end.")
 
 
+@pytest.mark.slow
 async def test_a_webhook_that_was_set_is_removed(stage: Stage) -> None:
     stage.api.bot().webhook = Webhook("http://127.0.0.1:9/x", "")
     stage.api.fail("deleteWebhook", 1, "500")
@@ -148,6 +149,7 @@ async def test_the_store_is_locked_for_a_while(stage: Stage) -> None:
     await stage.answered(8, timeout=30)
 
 
+@pytest.mark.slow
 async def test_a_ban_outlives_a_restart(stage: Stage) -> None:
     await stage.product.start()
     stage.api.fail("sendMessage", 1, "429", seconds=6.0, chat=7)
