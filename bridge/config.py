@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -14,6 +15,7 @@ from bridge.model import BridgeError
 
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd]?)")
 _PER_USER = re.compile(r"(\d+)\s*/\s*(\d*)\s*(s|sec|min|m|h|hour|d|day)")
+PROXIES = frozenset({"http", "https", "socks4", "socks5", "socks5h"})
 _SECONDS = {"": 1, "s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600, "hour": 3600, "d": 86400, "day": 86400}
 
 
@@ -105,6 +107,16 @@ def rate(text: str) -> tuple[int, float]:
     if not match or (match[2] and not int(match[2])):
         raise ValueError("write it as 20/min")
     return int(match[1]), float(int(match[2] or 1) * _SECONDS[match[3]])
+
+
+def is_proxy(text: str) -> bool:
+    """Is it the address of a proxy that can be used? HTTP has a usual port, SOCKS has not."""
+    try:
+        parts = urlsplit(text)
+        known = bool(parts.hostname) and parts.scheme in PROXIES
+        return known and (bool(parts.port) or not parts.scheme.startswith("socks"))
+    except ValueError:  # a host or a port that cannot be one
+        return False
 
 
 def span(text: str) -> float:

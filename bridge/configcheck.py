@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from bridge.config import App, Bot, Config, rate, span
+from bridge.config import App, Bot, Config, is_proxy, rate, span
 
 Fault = tuple[str, str]
 """(path, message)"""
@@ -69,7 +69,7 @@ def _of_bot(path: str, bot: Bot, config: Config) -> Iterator[Fault]:
 
 
 def _of_proxy(path: str, proxy: str) -> Iterator[Fault]:
-    if proxy and not _is_proxy(proxy):
+    if proxy and not (_is_address(proxy) and is_proxy(proxy) and urlsplit(proxy).path in ("", "/")):
         yield f"{path}.proxy", "write it as http://host:port or socks5://host:port"
 
 
@@ -78,10 +78,3 @@ def _is_address(text: str) -> bool:
         return urlsplit(text).port != 0
     except ValueError:  # a host or a port that cannot be one
         return False
-
-
-def _is_proxy(text: str) -> bool:
-    parts = urlsplit(text) if _is_address(text) else None
-    if parts is None or not parts.hostname or parts.path not in ("", "/"):
-        return False
-    return parts.scheme in ("http", "https") or (parts.scheme in ("socks4", "socks5", "socks5h") and bool(parts.port))

@@ -72,9 +72,7 @@ class Turns:
                 kept, session = await self._engine.get(answer_key(job.key), session_key)
                 break
             except StoreError as error:
-                log.error("job %s waits for the store: %s", job.key, error)
-                await asyncio.sleep(STORE_WAIT)
-                if job.halted == "park":
+                if not await _outwaited(job, error):
                     return False
         answer = msgspec.json.decode(kept, type=Answer) if kept else Answer()
         if answer.piece_of:
@@ -145,9 +143,7 @@ class _Turn:
                 self._answer.text, self._answer.note, self._answer.whole = "", sorry, True
                 continue
             except StoreError as error:  # no fault of the turn: it goes on when the disk does
-                log.error("job %s waits for the store: %s", self._job.key, error)
-                await asyncio.sleep(STORE_WAIT)
-                if self._job.halted in ("park", "again"):
+                if not await _outwaited(self._job, error):
                     return False
                 continue
             except Exception:
@@ -264,3 +260,10 @@ class _Turn:
                 history = History(self._engine, self._chat_id, self._bot.app_config.history)
                 await history.add(question, answer, again=again)
         return done
+
+
+async def _outwaited(job: Job, error: StoreError) -> bool:
+    """Wait for the store; False when the job is to be left instead."""
+    log.error("job %s waits for the store: %s", job.key, error)
+    await asyncio.sleep(STORE_WAIT)
+    return job.halted not in ("park", "again")

@@ -30,6 +30,7 @@ import httpx
 from aiohttp.client_proto import ResponseHandler
 from httpx_aiohttp import AiohttpTransport
 
+from bridge.config import is_proxy
 from bridge.model import BridgeError
 
 CONNECT = 10.0
@@ -38,7 +39,6 @@ CONNECT = 10.0
 TIMEOUT = httpx.Timeout(60.0, connect=CONNECT, pool=None)
 """What a client of the Wire waits when the caller says nothing: for each read, not for the whole."""
 
-_PROXIES = ("http", "https", "socks4", "socks5", "socks5h")
 _NOT_SENT = (
     aiohttp.ClientConnectorError,  # name look-up, refusal, TLS, and all that a SOCKS proxy does wrong
     aiohttp.ConnectionTimeoutError,
@@ -218,15 +218,13 @@ def _holds(network: str, address: _Address) -> bool:
 
 def _checked(proxy: str) -> str:
     """The proxy, if its kind is known. The message names only scheme and host: a proxy may have a password."""
-    shown = "without a host"
+    if is_proxy(proxy):
+        return proxy
     try:
         parts = urlsplit(proxy)
-        if parts.hostname:
-            shown = f"{parts.scheme}://{parts.hostname}"
-            if parts.scheme in _PROXIES and (parts.port or not parts.scheme.startswith("socks")):
-                return proxy
-    except ValueError:  # no port, or no address at all
-        pass
+        shown = f"{parts.scheme}://{parts.hostname}" if parts.hostname else "without a host"
+    except ValueError:
+        shown = "without a host"
     raise UnsupportedProxy(f"proxy {shown}: write it as http://host:port or socks5://host:port")
 
 
