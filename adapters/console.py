@@ -71,13 +71,16 @@ class Adapter:
                 await self._answered.wait()
 
     def caps(self, to: AnyEvent) -> Caps:
-        return Caps(fits=lambda text: True, live=True, interval=0.05, buttons=False)
+        return Caps(fits=lambda text: True, live=True, interval=0.05, grows=True, buttons=False)
 
     def answer(self, to: AnyEvent, turn: str, resume: str | None = None) -> Screen:
         return Screen(self._answered)
 
     async def typing(self, to: AnyEvent) -> None:
         """A terminal has no such sign."""
+
+    async def complete(self, message: Message) -> Message:
+        return message
 
     async def probe(self) -> list[Finding]:
         return []  # there is no account

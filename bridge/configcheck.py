@@ -22,10 +22,11 @@ def faults(config: Config) -> Iterator[Fault]:
     accounts: dict[tuple[str, str], str] = {}
     for name, bot in config.bots.items():
         yield from _of_bot(f"bots.{name}", bot, config)
-        token = getattr(bot.options, "token", "")
-        first = accounts.setdefault((bot.platform, token), name)
-        if token and first != name:
-            yield f"bots.{name}.token", f"is that of bots.{first} too: each would take messages from the other"
+        key = getattr(bot.options, "identity", "")
+        account = getattr(bot.options, key, "") if key else ""
+        first = accounts.setdefault((bot.platform, account), name)
+        if account and first != name:
+            yield f"bots.{name}.{key}", f"is that of bots.{first} too: each would take messages from the other"
     try:
         span(config.retention)
     except ValueError as error:

@@ -24,7 +24,7 @@ from bridge.config import App, rate
 from bridge.config import Bot as BotConfig
 from bridge.fastgpt import FastGPT
 from bridge.joined import AT_ONCE, with_quotes
-from bridge.model import Adapter, AnyEvent, Entered, Message, Press
+from bridge.model import Adapter, AnyEvent, Entered, Message, Press, Recalled
 from bridge.pace import Budget
 from bridge.session import lane
 from bridge.store import Engine, Job
@@ -84,7 +84,9 @@ class Core:
 
     async def receive(self, bot: Bot, event: AnyEvent) -> str | None:
         """See bridge.model.Receive."""
-        if not self._allowed(bot, event):
+        if isinstance(event, Recalled):
+            await self._engine.withdraw(_job_key(bot, event.conversation.chat, Message, event.target))
+        elif not self._allowed(bot, event):
             await self._turn_away(bot, event)
         elif isinstance(event, Message):
             await self._message(bot, event)
@@ -156,7 +158,7 @@ class Core:
         """A question that has changed is asked again while nobody has answered it and nothing came after it."""
         if command != ASK or not _asks(event) or await self._too_fast(bot, event):
             return
-        if not await self._engine.amend(_job_key(bot, event), bot.lane(event), msgspec.json.encode(Task(event))):
+        if not await self._engine.amend(_key_of(bot, event), bot.lane(event), msgspec.json.encode(Task(event))):
             await self._submit(bot, event, Task(event), bot.lane(event))  # unless it is known: now it is a question
 
     async def _too_fast(self, bot: Bot, event: Message) -> bool:
@@ -181,8 +183,7 @@ class Core:
         any. What was asked only after the stop (``before`` is its place in the order) goes on."""
         stopped = 0
         for quote in event.quotes:
-            if quote.own:
-                stopped += (await self._stop_answer(bot, event, quote.id))[0]
+            stopped += (await self._stop_answer(bot, event, quote.id))[0]
         if not stopped:
             owner = None if self._is_admin(bot, event) else event.user.id
             stopped = await self._engine.stop(bot.lane(event), owner, before=before)
@@ -226,14 +227,18 @@ class Core:
         return f"{bot.lane(event)} {event.id}"
 
     async def _submit(self, bot: Bot, event: AnyEvent, task: Task, lane: str, again: str = "") -> None:
-        key = _job_key(bot, event) + again
+        key = _key_of(bot, event) + again
         (fresh,) = await self._engine.submit([Job(key, lane, msgspec.json.encode(task), event.user.id)])
         if not fresh:
             log.info("%s came again and is dropped", key)
 
 
-def _job_key(bot: Bot, event: AnyEvent) -> str:
-    return f"{bot.name}/{event.conversation.chat}/{type(event).__name__}/{event.id}"
+def _key_of(bot: Bot, event: AnyEvent) -> str:
+    return _job_key(bot, event.conversation.chat, type(event), event.id)
+
+
+def _job_key(bot: Bot, chat: str, kind: type[AnyEvent], event_id: str) -> str:
+    return f"{bot.name}/{chat}/{kind.__name__}/{event_id}"
 
 
 def _command(text: str) -> str:
@@ -245,7 +250,7 @@ def _command(text: str) -> str:
 
 def _asks(event: Message) -> bool:
     """Is there anything that the app could be asked?"""
-    return any(map(bool, with_quotes(event)))
+    return any(map(bool, with_quotes(event))) or any(quote.bare for quote in event.quotes)
 
 
 def _remember(memory: dict[str, float], key: str, value: float) -> None:

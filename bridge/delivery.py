@@ -94,7 +94,7 @@ class Delivery:
         how = self._job.halted
         if how == "again" and self._answer.whole:
             return  # answered already
-        if how in ("park", "again"):
+        if how in ("park", "again") or (how == "withdraw" and not self._answer.ids):
             pump.park()
         elif self._answer.whole:
             self._answer.filed = len(self._files())
@@ -102,9 +102,9 @@ class Delivery:
         if reader is None or reader.done():
             return
         reader.cancel()
-        if how == "stop":
+        if how in ("stop", "withdraw"):
             self._whole(pump, say("stopped", self._language))
-        if how in ("stop", "again") and self._question and self._bot.api.present:
+        if how != "park" and self._question and self._bot.api.present:
             self._stops.begin(self._bot.api, self._question.chat_id)
 
     async def _attempting(self, op: Show, again: bool) -> None:
@@ -118,13 +118,16 @@ class Delivery:
     async def _shown(self, op: Show, shown: Shown | None, text: str) -> None:
         """Commit what a restart needs; await it when something new is on the screen, or something final."""
         answer = self._answer
-        answer.attempting = -1
         if shown is None:
             shown = Shown(answer.ref, answer.ids)  # a file that was given up is done with, too
+        if not shown.staged:
+            answer.attempting = -1
         new = [i for i in shown.ids if i not in answer.ids]
         fresh = bool(new) or shown.ref != answer.ref
         answer.ref, answer.ids = shown.ref, shown.ids
-        if op.files:
+        if shown.staged:
+            pass  # nothing of it is on the screen
+        elif op.files:
             answer.filed += 1
         elif op.final or self._bot.adapter.caps(self._event).places:
             answer.parts = max(answer.parts, op.part + 1)
@@ -171,7 +174,8 @@ class Delivery:
 
     def _files(self) -> tuple[File, ...]:
         sends = self._bot.adapter.caps(self._event).files
-        return files_in(self._answer.text, self._bot.app_config.base_url) if sends else ()
+        found = files_in(self._answer.text, self._bot.app_config.base_url) if sends else ()
+        return tuple(file for file in found if ("image" if file.image else "file") in sends)
 
     async def _next_attempt(self) -> int:
         self._answer.attempt += 1

@@ -62,13 +62,18 @@ class Attachment(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Quote(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The message that this one replies to."""
+    """The message that this one replies to, or that it passes on."""
 
     id: str
     text: str = ""
     own: bool = False
-    """True when the bot wrote it."""
+    """The bot wrote it, and replying to it is only how it was addressed."""
     attachments: tuple[Attachment, ...] = ()
+
+    @property
+    def bare(self) -> bool:
+        """The event told no more than the id; ``Adapter.complete`` may know the rest."""
+        return not (self.text or self.own or self.attachments)
 
 
 # ------------------------------------------------------------------ events (inbox rows)
@@ -119,7 +124,7 @@ class Reacted(Event, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Recalled(Event, frozen=True, kw_only=True, omit_defaults=True):
-    """The user took the message ``target`` back."""
+    """The message ``target`` was taken back. Platforms need not say by whom, so ``user`` may be empty."""
 
     target: str
 
@@ -194,8 +199,8 @@ class Show(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     ``text`` is Markdown and whole. While it is empty, ``status`` stands in its place. A final Show with neither text,
     status nor files takes the part off the screen: an earlier attempt at this answer was longer. ``thinking`` is the
-    end of the model's reasoning, to be folded away above the text. A file (one a Show, where ``Caps.files``) is a part
-    of its own, without text.
+    end of the model's reasoning, to be folded away above the text. A file (one a Show, of the kinds in ``Caps.files``)
+    is a part of its own, without text.
     """
 
     part: int = 0
@@ -218,6 +223,8 @@ class Shown(msgspec.Struct, frozen=True):
     ref: str
     ids: tuple[str, ...]
     calls: int = 1
+    staged: bool = False
+    """Nothing is visible yet, but ``ref`` must outlive the process before it may be: commit it, then show again."""
 
 
 # ------------------------------------------------------------------ what a platform can do
@@ -243,6 +250,12 @@ class Caps:
     draft), or there are none, and the final text is a message of its own."""
     interval: float = 1.0
     """Least seconds between two previews of one answer; inf = none are shown."""
+    slowest: float = 0.0
+    """Seconds that this distance grows to, preview by preview; up to ``interval`` = it does not grow."""
+    previews: int | None = None
+    """About how many previews an answer may have: where calls cost money they thin out towards that number."""
+    grows: bool = False
+    """The platform animates what is added to a text, so a preview is the beginning of the next one."""
     lasts: float = math.inf
     """Seconds that a preview stays on the screen by itself: an unchanged one is shown again within them."""
     rate: Rate | None = None
@@ -257,8 +270,8 @@ class Caps:
     typing: bool = False
     inbound: frozenset[str] = frozenset()
     """Attachment kinds that ``fetch`` can bring."""
-    files: bool = False
-    """``Show.files`` are sent as such."""
+    files: frozenset[Literal["image", "file"]] = frozenset()
+    """Which of the files in an answer are shown by ``Show.files``."""
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -298,8 +311,8 @@ class Surface(Protocol):
     async def show(self, op: Show) -> Shown:
         """Bring one part to the state that ``op`` describes.
 
-        Raises RateLimited, Unreachable, Unsure, Vanished or Rejected. Calls never overlap, and it is never cancelled
-        but when the service ends or reloads its config.
+        Raises RateLimited, Unreachable, Unsure, Vanished, Overfull or Rejected. Calls never overlap, and it is never
+        cancelled but when the service ends or reloads its config.
         """
         ...
 
@@ -327,6 +340,11 @@ class Adapter(Protocol):
 
     def fetch(self, what: Attachment) -> AsyncIterator[bytes]:
         """The bytes of an attachment, in pieces. Raises TooBig, or another BridgeError when it is not there."""
+        ...
+
+    async def complete(self, message: Message) -> Message:
+        """Add what its event did not tell and the platform knows: names, and the quotes that are ``bare``. Called
+        before the app is asked, again after a restart. Raises nothing; what cannot be had stays as it is."""
         ...
 
     async def probe(self) -> list[Finding]:
@@ -407,6 +425,10 @@ class RateLimited(BridgeError):
 
 class Rejected(BridgeError):
     """The platform does not take this text as it is."""
+
+
+class Overfull(Rejected):
+    """The part holds more than the platform takes, whatever ``Caps.fits`` said: less of the text may do."""
 
 
 class Gone(Rejected):

@@ -11,8 +11,9 @@ Laws, each a property in tests/test_present.py:
   Show is a status line or its first words, never its final text: a crash between that call and the commit of its id
   leaves an orphan, not a second answer. Where it is not, a final is a message of its own, and so is a file: ``once``
   tells the caller to write down that it is about to be sent. Where parts cannot be changed, a part is one Show;
-- ``interval`` binds previews of a part, a final goes at once; an unchanged text is shown again only to keep it on the
-  screen (``lasts``);
+- previews keep their distance (bridge.rhythm), a final goes at once; an unchanged text is shown again only to keep it
+  on the screen (``lasts``);
+- where a preview is the beginning of the next one (``grows``), nothing is put behind its text;
 - files come after the text, each a part of its own;
 - the send budget is kept, and ``rest()`` is what it did not allow;
 - an empty answer still ends with one final Show;
@@ -28,6 +29,7 @@ from typing import NamedTuple
 from bridge.markdown import closed, cut, settled
 from bridge.model import Button, Caps, File, Show
 from bridge.reasoning import Reasoning
+from bridge.rhythm import Rhythm
 
 FIRST_WORDS = 40
 """Characters worth a first preview, and all that it shows."""
@@ -40,6 +42,8 @@ SEGMENT = 120
 WAITING = "…"
 SENTENCE_ENDS = tuple("。！？….!?：:；;")
 AT_ONCE = -math.inf
+LEAST = 200
+"""Characters that a platform must take in one part: below it a text is refused for what it says, not for its size."""
 
 
 class _Plan(NamedTuple):
@@ -62,9 +66,11 @@ class Presenter:
         self, caps: Caps, now: float, *, shown: int = 0, filed: int = 0, buttons: tuple[Button, ...] = ()
     ) -> None:
         self._fits: Callable[[str], bool] = caps.fits
+        self._grows = caps.grows
         self._live = caps.live
         self._places = caps.places
-        self._interval = caps.interval
+        self._silent = caps.interval == math.inf
+        self._rhythm = Rhythm(caps)
         self._lasts = caps.lasts
         self._sends = math.inf if caps.sends is None else caps.sends
         self._buttons = buttons
@@ -182,10 +188,20 @@ class Presenter:
         self._flight = self._visible = None
         self._lost.add(self._part)
 
+    def overfull(self) -> bool:
+        """The operation was not delivered, because its text is more than the platform takes: this part and the next
+        ones get less. False when there is no less."""
+        most = len(self._flight.op.text) * 3 // 4 if self._flight else 0
+        if most < LEAST:
+            return False
+        fits, self._flight = self._fits, None
+        self._fits = lambda text: len(text) <= most and fits(text)
+        return True
+
     def wake_at(self) -> float:
         """When ``next`` may have something without another feed; inf = not before a feed or the end."""
         plan = None if self.done else self._plan()
-        self.resting = (plan is None or plan.op == self._visible) and self._interval < math.inf
+        self.resting = (plan is None or plan.op == self._visible) and not self._silent
         if plan is None:
             return math.inf
         return max(plan.when, self._fades) if plan.op == self._visible else plan.when
@@ -206,7 +222,7 @@ class Presenter:
             if fresh and self._places and body.strip():  # a part needs its place on the screen before its final text
                 return _Plan(AT_ONCE, self._preview("", WAITING))
             return self._final(body, full)
-        if self._interval == math.inf:
+        if self._silent:
             return None
         text = settled(body).strip()
         if text:
@@ -214,7 +230,7 @@ class Presenter:
                 return None  # what closes a fence is too long: the rest of the part comes with its end
             first = self._first_token + FIRST_WAIT if fresh and len(body) < FIRST_WORDS else AT_ONCE
             if fresh and self._places:  # should this call be the only one to arrive, it must not look like the answer
-                text = f"{text[:FIRST_WORDS].rstrip()}…"
+                text = text[:FIRST_WORDS].rstrip() + ("" if self._grows else "…")
             return _Plan(max(first, self._not_before), self._preview(text, ""))
         if self._part if self._visible is None else self._visible.text:
             return None
@@ -267,7 +283,7 @@ class Presenter:
             else:
                 self._visible = plan.op
                 self._fades = now + self._lasts
-                self._not_before = max(self._not_before, now + self._interval)
+                self._not_before = max(self._not_before, now + self._rhythm.shown())
         used_up = self._part + self._filed >= self._sends
         self.done = used_up or (self._told and self._filed >= len(self._files))
 

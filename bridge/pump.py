@@ -24,6 +24,7 @@ from bridge.model import (
     Fatal,
     File,
     Gone,
+    Overfull,
     RateLimited,
     Rejected,
     Show,
@@ -177,7 +178,11 @@ class Pump:
         try:
             if self._presenter.once:
                 await self._attempting(op, False)
-            shown = await self._surface.show(op)
+            shown, calls = await self._surface.show(op), 0
+            while shown.staged:
+                calls += shown.calls
+                await self._kept(op, shown, self._presenter.text)
+                shown = await self._surface.show(op)
         except RateLimited as limit:
             self._budget.hold(self._chat, self._clock(), limit.retry_after, whole_bot=limit.whole_bot)
             return limit.retry_after
@@ -202,6 +207,9 @@ class Pump:
         except Gone:
             raise
         except Rejected as error:
+            if isinstance(error, Overfull) and self._presenter.overfull():
+                log.warning("chat %s: a part is too big and is cut: %s", self._chat, error)
+                return SOON
             if op.files:  # the text has its address
                 log.warning("chat %s: the platform rejects a file: %s", self._chat, error)
                 return await self._give_up(op)
@@ -213,7 +221,7 @@ class Pump:
             self._plain = True
             return SOON
         self._tries, self._unsure = 0, False
-        self._budget.spent(self._chat, self._clock(), shown.calls - 1)
+        self._budget.spent(self._chat, self._clock(), calls + shown.calls - 1)
         await self._kept(op, shown, self._presenter.text)
         return 0.0
 

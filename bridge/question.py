@@ -15,13 +15,13 @@ from typing import NamedTuple
 
 import msgspec
 
-from bridge.answer import Answer, answer_key
+from bridge.answer import Answer, Said, answer_key, said_key
 from bridge.attach import Attaching
 from bridge.core import ASK, Bot, Core, Task
 from bridge.fastgpt import Ask
 from bridge.history import History, Pair
 from bridge.joined import QUIET, in_words, joined, pieces, waits, with_quotes
-from bridge.model import AnyEvent, Message
+from bridge.model import AnyEvent, Message, Quote
 from bridge.session import item_id, variables
 from bridge.store import Engine, Job
 from bridge.words import Language, say
@@ -99,6 +99,22 @@ class Questions:
         keys = {number: key for number, (key, _) in waiting.items()}
         return pieces(first, [message for _, message in waiting.values()]), keys
 
+    async def complete(self, bot: Bot, message: Message) -> Message:
+        """The message with what its event only named: our own answers are in the store, the platform knows the rest."""
+        if any(quote.bare for quote in message.quotes):
+            quotes = [await self._answered(bot, message, quote) if quote.bare else quote for quote in message.quotes]
+            message = msgspec.structs.replace(message, quotes=tuple(quotes))
+        return await bot.adapter.complete(message)
+
+    async def _answered(self, bot: Bot, message: Message, quote: Quote) -> Quote:
+        """The quote with its words, when it is an answer of ours."""
+        (said,) = await self._engine.get(said_key(bot.name, message.conversation.chat, quote.id))
+        if said is None:
+            return quote
+        (row,) = await self._engine.get(answer_key(msgspec.json.decode(said, type=Said).job))
+        text = msgspec.json.decode(row, type=Answer).text if row else ""
+        return msgspec.structs.replace(quote, text=text, own=not text)
+
     async def ask(
         self, bot: Bot, question: Question, to: AnyEvent, attempt: int, language: Language
     ) -> tuple[Ask | None, str]:
@@ -110,7 +126,7 @@ class Questions:
         note = "\n".join(say(key, language, **values) for key, values in brought.notes)
         content = [{"type": "text", "text": text}, *brought.parts] if text else brought.parts
         if not content:
-            return None, note
+            return None, note or say("no_text", language)
         app = bot.app_config
         history: tuple[Pair, ...] = ()
         if app.kind == "openai":

@@ -126,6 +126,9 @@ class _Turn:
         self._answer.begun += 1
         earlier = "" if self._answer.whole else self._answer.text
         while True:
+            if self._job.halted == "withdraw" and not self._answer.ids:
+                TURNS.labels(self._bot.name, "stopped").inc()
+                return True
             try:
                 if self._answer.begun > DEATHS_MOST or self._answer.errors >= ERRORS_MOST:
                     self._apologise()
@@ -156,11 +159,15 @@ class _Turn:
                 self._engine.put(self._answer.row(self._job.key))
                 continue
             if done:
-                TURNS.labels(self._bot.name, "stopped" if self._job.halted == "stop" else "done").inc()
-            else:
-                self._answer.begun -= 1  # parked is not dead
-                self._engine.put(self._answer.row(self._job.key))
-            return done
+                stopped = self._job.halted in ("stop", "withdraw")
+                TURNS.labels(self._bot.name, "stopped" if stopped else "done").inc()
+                return True
+            if self._job.halted == "withdraw":  # what came onto the screen just then gets its end
+                self._answer.note, self._answer.whole = say("stopped", self._language), True
+                continue
+            self._answer.begun -= 1  # parked is not dead
+            self._engine.put(self._answer.row(self._job.key))
+            return False
 
     def _apologise(self) -> None:
         trace = secrets.token_hex(4)
@@ -197,6 +204,7 @@ class _Turn:
                     return "skip"
                 if waits(event):
                     self._answer.asked, self._pieces = gathered.message, gathered.rows
+            await self._complete()
             self._open_session()
             self._answer.attempt += 1
         rows = self._pieces | self._answer.row(self._job.key)
@@ -216,6 +224,14 @@ class _Turn:
 
     def _finish(self, text: str) -> None:
         self._answer.text, self._answer.whole = text, True
+
+    async def _complete(self) -> None:
+        """Learn what the event only named: the variables and the question tell it to the app."""
+        if isinstance(event := self._event, Message):
+            event = await self._questions.complete(self._bot, event)
+            self._task = msgspec.structs.replace(self._task, event=event)
+        if self._answer.asked is not None:
+            self._answer.asked = await self._questions.complete(self._bot, self._answer.asked)
 
     def _open_session(self) -> None:
         event, idle = self._event, self._bot.config.reset_after * 3600

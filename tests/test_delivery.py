@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import math
 from collections.abc import AsyncIterator
+from typing import Literal
 
 import msgspec
 import pytest
@@ -13,10 +15,11 @@ from bridge import pump
 from bridge.answer import Answer, answer_key
 from bridge.fastgpt import Delta
 from bridge.metrics import REPEATED
-from bridge.model import Rejected, Show, Unreachable, Unsure
+from bridge.model import Recalled, Rejected, Show, Unreachable, Unsure, User
 from bridge.store import Job
-from tests.turnstage import Stage
+from tests.turnstage import PRIVATE, Stage
 
+BOTH = frozenset[Literal["image", "file"]]({"image", "file"})
 PICTURES = "Look: ![a](http://x/a.png) ![b](http://x/b.png)"
 
 
@@ -24,7 +27,7 @@ PICTURES = "Look: ![a](http://x/a.png) ![b](http://x/b.png)"
 async def stage(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stage]:
     monkeypatch.setattr(pump, "BACKOFF", (pump.SOON, pump.SOON))
     made = Stage()
-    made.screen.limits = dataclasses.replace(made.screen.limits, places=False, interval=math.inf, files=True)
+    made.screen.limits = dataclasses.replace(made.screen.limits, places=False, interval=math.inf, files=BOTH)
     await made.engine.start(made.turns.run)
     yield made
     await made.engine.close(0.0)
@@ -103,3 +106,61 @@ async def test_a_file_that_the_platform_rejects_holds_up_nothing(stage: Stage) -
     await stage.say("show me", 1)
     await stage.screen.until(lambda: len(stage.screen.parts) == 2)
     assert [show.files[0].name for show in stage.screen.calls if show.files] == ["a.png", "b.png"]
+
+
+# ------------------------------------------------------------------ what must be known before it is visible
+
+
+async def test_what_was_staged_is_committed_before_it_becomes_visible(stage: Stage) -> None:
+    stage.screen.limits = dataclasses.replace(stage.screen.limits, places=True, interval=0.0)
+    stage.screen.stages = True
+    rows: list[Answer] = []
+
+    async def look() -> None:
+        rows.append(await kept(stage))
+
+    stage.screen.on_visible = look
+    await stage.say("hello", 1)
+    await stage.screen.until(lambda: stage.screen.finals == ["You asked: hello"])
+    assert rows[0].ref == "staged"
+    assert (rows[0].ids, rows[0].parts) == ((), 0), "nothing of it was on the screen yet"
+
+
+async def test_a_part_that_is_too_big_goes_on_in_the_next(stage: Stage) -> None:
+    stage.screen.limits = dataclasses.replace(stage.screen.limits, places=True)
+    stage.screen.takes = 300
+    stage.app.says = [Delta("word " * 150)]
+    await stage.say("hello", 1)
+    await stage.screen.until(lambda: "".join(stage.screen.finals).count("word") == 150)
+    assert len(stage.screen.finals) > 2
+
+
+# ------------------------------------------------------------------ a question that was taken back
+
+
+async def recall(stage: Stage, number: int) -> None:
+    gone = Recalled(id=f"r{number}", conversation=PRIVATE, user=User(""), at=1e9, target=str(number))
+    await stage.core.receive(stage.bot, gone)
+
+
+async def test_an_answer_to_a_question_that_is_taken_back_stops_where_it_is(stage: Stage) -> None:
+    stage.screen.limits = dataclasses.replace(stage.screen.limits, places=True, interval=0.0)
+    stage.app.hold = asyncio.Event()
+    await stage.say("hello", 1)
+    await stage.screen.until(lambda: any(show.text for show in stage.screen.calls))
+    await recall(stage, 1)
+    await stage.screen.until(lambda: stage.screen.finals)
+    assert stage.screen.finals[0].startswith("Well,")
+    assert "You asked" not in stage.screen.finals[0]
+
+
+async def test_nothing_is_said_about_a_question_that_nobody_has_seen_an_answer_to(stage: Stage) -> None:
+    stage.app.hold = asyncio.Event()
+    await stage.say("hello", 1)
+    await stage.say("waits", 2)
+    await stage.say("stays", 3)
+    await recall(stage, 2)
+    await recall(stage, 1)
+    stage.app.hold.set()
+    await stage.screen.until(lambda: stage.screen.finals)
+    assert stage.screen.finals == ["Well, You asked: stays"]

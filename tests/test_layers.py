@@ -31,6 +31,7 @@ PURE = (
     "configcheck",
     "configfile",
     "reasoning",
+    "rhythm",
     "words",
     "cite",
     "think",

@@ -31,6 +31,7 @@ class Screen:
     live: bool
     limit: int
     places: bool = True
+    grows: bool = False
     parts: dict[int, list[Show]] = field(default_factory=dict)
 
     def fits(self, text: str) -> bool:
@@ -47,6 +48,8 @@ class Screen:
             assert op.final
         elif not shows and op.text and self.places:
             assert not op.final, "the first call of a part was its final text"
+        if self.grows and shows and not op.final:
+            assert op.text.startswith(shows[-1].text), "a preview is not the beginning of the next one"
         shows.append(op)
 
     def texts(self) -> list[str]:
@@ -106,12 +109,13 @@ def drive(
     st.sampled_from([0.0, 0.01, 0.3, 2.0]),
     st.sampled_from(["", "⏹ stopped"]),
     st.booleans(),
+    st.booleans(),
 )
 def test_whatever_comes_ends_whole_on_the_screen(
-    tokens: list[str], live: bool, limit: int, failures: list[bool], step: float, note: str, places: bool
+    tokens: list[str], live: bool, limit: int, failures: list[bool], step: float, note: str, places: bool, grows: bool
 ) -> None:
-    screen = Screen(live, limit, places)
-    presenter = Presenter(Caps(fits=screen.fits, live=live, places=places), 0.0)
+    screen = Screen(live, limit, places, grows)
+    presenter = Presenter(Caps(fits=screen.fits, live=live, places=places, grows=grows), 0.0)
     drive(presenter, screen, tokens, failures, step, note)
     if live:
         tokens = [token for number, token in enumerate(tokens) if number % 3 != 2]
@@ -137,6 +141,34 @@ def test_the_send_budget_is_kept_and_the_rest_is_told(tokens: list[str], sends: 
     drive(presenter, screen, tokens, [], step, "")
     assert len(screen.parts) <= sends
     assert solid("".join(screen.texts()) + presenter.rest()) == solid("".join(tokens))
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.text("ab 中。\n", max_size=3_000), st.integers(200, 2_000))
+def test_what_a_platform_finds_too_big_is_cut_until_it_takes_it(text: str, takes: int) -> None:
+    screen = Screen(True, 3_000)
+    presenter = Presenter(Caps(fits=screen.fits, live=True), 0.0)
+    presenter.feed(text, 0.0)
+    presenter.end()
+    now = 0.0
+    while not presenter.done:
+        now += 1.0
+        while op := presenter.next(now):
+            if len(op.text) <= takes:
+                screen.take(op)
+            else:
+                assert presenter.overfull()
+    assert solid("".join(screen.texts())) == solid(text)
+
+
+def test_a_short_text_is_refused_for_another_reason_than_its_size() -> None:
+    presenter = Presenter(Caps(fits=lambda text: True, live=True), 0.0, shown=1)
+    presenter.feed("short", 0.0)
+    presenter.end()
+    first = presenter.next(0.0)
+    assert not presenter.overfull()
+    presenter.failed(0.0)
+    assert presenter.next(0.0) == first
 
 
 def test_an_empty_answer_ends_with_one_final_show() -> None:

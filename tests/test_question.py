@@ -119,6 +119,39 @@ async def test_a_quoted_picture_goes_along(stage: Stage) -> None:
     await stage.screen.until(lambda: stage.screen.finals == ["You asked: > look\n\nwhat is it?, 1.jpg"])
 
 
+async def test_a_quoted_answer_of_our_own_goes_along_where_its_event_told_only_its_id(stage: Stage) -> None:
+    await stage.say("hello", 1)
+    await stage.screen.until(lambda: stage.screen.finals)
+    (answer,) = stage.screen.parts
+    await stage.say("what does that mean?", 2, quotes=(Quote(f"{answer[0]}.{answer[1]}"),))
+    await stage.screen.until(lambda: len(stage.screen.finals) == 2)
+    assert stage.screen.finals[1] == "You asked: > You asked: hello\n\nwhat does that mean?"
+
+
+async def test_what_the_platform_knows_more_of_a_message_reaches_the_app(stage: Stage) -> None:
+    bare = Message(id="1", conversation=GROUP, user=User("7"), at=1e9, text="see this", quotes=(Quote("q"),))
+    stage.screen.completed["1"] = msgspec.structs.replace(
+        bare,
+        conversation=msgspec.structs.replace(GROUP, name="Team"),
+        user=User("7", "Ann"),
+        quotes=(Quote("q", "the plan"),),
+    )
+    await stage.core.receive(stage.bot, bare)
+    await stage.screen.until(lambda: stage.screen.finals == ["You asked: > the plan\n\nsee this"])
+    told = stage.app.asked[0].variables
+    assert (told["chat_name"], told["user_name"]) == ("Team", "Ann")
+    await stage.say("/retry", 2, GROUP)
+    await stage.screen.until(lambda: len(stage.screen.finals) == 2)
+    assert stage.screen.finals[1] == "You asked: > the plan\n\nsee this"
+
+
+async def test_a_quote_of_which_nothing_is_known_does_not_make_a_question(stage: Stage) -> None:
+    await stage.say("", 1, quotes=(Quote("lost"),))
+    await stage.screen.until(lambda: stage.screen.finals)
+    assert stage.screen.finals[0].startswith("Ask me with words")
+    assert stage.app.asked == []
+
+
 # ------------------------------------------------------------------ edited messages
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+import math
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, cast
 
 import httpx
@@ -21,6 +22,7 @@ from bridge.model import (
     Conversation,
     Finding,
     Message,
+    Overfull,
     Receive,
     Rejected,
     Show,
@@ -46,8 +48,15 @@ class Screen:
         """What the next calls raise, each its own; None = nothing."""
         self.refuse = ""
         """A word that the platform does not take."""
+        self.takes = math.inf
+        """Characters that the platform takes in one part, whatever ``limits`` say."""
+        self.stages = False
+        """Each answer is staged before it becomes visible."""
+        self.on_visible: Callable[[], Awaitable[None]] | None = None
         self.calls: list[Show] = []
         """Every Show that was tried."""
+        self.completed: dict[str, Message] = {}
+        """What the platform knows more of a message than its event, by id."""
         self.changed = asyncio.Condition()
         self.limits = Caps(fits=lambda text: len(text) < 1000, live=True, interval=0.0)
 
@@ -62,6 +71,9 @@ class Screen:
 
     async def typing(self, to: AnyEvent) -> None:
         raise NotImplementedError
+
+    async def complete(self, message: Message) -> Message:
+        return self.completed.get(message.id, message)
 
     async def probe(self) -> list[Finding]:
         raise NotImplementedError
@@ -82,6 +94,7 @@ class Surface:
     def __init__(self, screen: Screen, turn: str) -> None:
         self._screen = screen
         self._turn = turn
+        self._staged = False
 
     async def show(self, op: Show) -> Shown:
         screen = self._screen
@@ -90,6 +103,13 @@ class Surface:
             raise fault
         if screen.refuse and screen.refuse in op.text:
             raise Rejected("bad text")
+        if len(op.text) > screen.takes:
+            raise Overfull
+        if screen.stages and not self._staged:
+            self._staged = True
+            return Shown("staged", (), staged=True)
+        if screen.on_visible is not None:
+            await screen.on_visible()
         async with screen.changed:
             screen.parts[self._turn, op.part] = op
             screen.changed.notify_all()

@@ -72,6 +72,11 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError("api_base: must begin with http:// or https://")
 
     @property
+    def identity(self) -> str:
+        """The key that tells one account from another."""
+        return "token"
+
+    @property
     def needs_public_url(self) -> bool:
         return self.mode == "webhook"
 
@@ -100,7 +105,7 @@ class Adapter:
             bot_rate=Rate(options.calls_per_second, 1.0) if options.calls_per_second else None,
             typing=True,
             inbound=frozenset({"image", "file", "audio", "video"}),
-            files=True,
+            files=frozenset({"image", "file"}),
         )
         self._group = dataclasses.replace(self._private, rate=GROUP)
         self._draft = dataclasses.replace(self._private, places=False, lasts=DRAFT_LASTS)
@@ -142,6 +147,9 @@ class Adapter:
 
     def fetch(self, what: Attachment) -> AsyncIterator[bytes]:
         return self._api.open_file(what.ref)
+
+    async def complete(self, message: Message) -> Message:
+        return message  # an update tells everything
 
     async def probe(self) -> list[Finding]:
         return await findings(self._account, self._host, self._options.mode)

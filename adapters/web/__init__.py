@@ -51,6 +51,9 @@ class Adapter:
     async def typing(self, to: AnyEvent) -> None:
         """Not in ``caps``: the page has a status line."""
 
+    async def complete(self, message: Message) -> Message:
+        return message
+
     async def probe(self) -> list[Finding]:
         return []  # there is no account
 

@@ -20,7 +20,8 @@ class StoreError(BridgeError):
     """The store cannot be used."""
 
 
-_HALTS = ("", "again", "stop", "park")
+Halt = Literal["", "again", "stop", "withdraw", "park"]
+_HALTS: tuple[Halt, ...] = ("", "again", "stop", "withdraw", "park")
 
 
 def nobody() -> None:
@@ -39,12 +40,13 @@ class Job:
     """Whose job it is: ``stop`` may be bound to it."""
     number: int = 0
     """Its place in the order of submission, given by the engine."""
-    halted: Literal["", "again", "stop", "park"] = ""
+    halted: Halt = ""
     on_halt: Callable[[], None] = field(default=nobody)
 
-    def halt(self, how: Literal["again", "stop", "park"]) -> None:
+    def halt(self, how: Halt) -> None:
         """Ask the handler to end: ``again`` = it is to begin anew with the body as it is now, ``stop`` = a user wants
-        no more of it, ``park`` = the process is going down. A later one in this row wins over an earlier."""
+        no more of it, ``withdraw`` = nor any word about that, ``park`` = the process is going down. A later one in this
+        row wins over an earlier."""
         if _HALTS.index(how) > _HALTS.index(self.halted):
             self.halted = how
             self.on_halt()
@@ -72,6 +74,11 @@ class Engine(Protocol):
     ) -> int:
         """Halt a lane's running job and say how many that were: only ``owner``'s, with this ``key``, or submitted
         ``before`` this number, where given."""
+        ...
+
+    async def withdraw(self, key: str) -> bool:
+        """Take a job back: one that waits is done, durably on return; a running one is halted with ``withdraw``. False:
+        it is unknown or done."""
         ...
 
     async def waiting(self, lane: str) -> list[Job]:

@@ -138,10 +138,22 @@ class SQLite:
         job = next(iter(self._lanes.get(lane, ())), None)
         if job is None or owner not in (None, job.owner) or key not in (None, job.key):
             return 0
-        if job.halted in ("stop", "park") or (before is not None and job.number > before):
+        if job.halted in ("stop", "withdraw", "park") or (before is not None and job.number > before):
             return 0
         job.halt("stop")
         return 1
+
+    async def withdraw(self, key: str) -> bool:
+        for lane in self._lanes.values():
+            for place, job in enumerate(lane):
+                if job.key == key:
+                    if place:
+                        lane.remove(job)
+                        await self._mark(key)
+                    else:
+                        job.halt("withdraw")
+                    return True
+        return False
 
     async def waiting(self, lane: str) -> list[Job]:
         return list(self._lanes.get(lane, ()))[1:]
@@ -152,7 +164,7 @@ class SQLite:
         if not await self._do(lambda db: db.execute(AMEND, (body, key, lane)).rowcount):
             return False
         for place, job in enumerate(self._lanes.get(lane, ())):
-            if job.key == key and job.halted != "stop":
+            if job.key == key and job.halted not in ("stop", "withdraw"):
                 job.body = body
                 if place == 0:
                     job.halt("again")
@@ -166,7 +178,9 @@ class SQLite:
     def _ending(self, key: str, lane: str) -> bool:
         """Is the job as good as done, whatever its row says?"""
         running = next(iter(self._lanes.get(lane, ())), None)
-        return key in self._unmarked or (running is not None and running.key == key and running.halted == "stop")
+        return key in self._unmarked or (
+            running is not None and running.key == key and running.halted in ("stop", "withdraw")
+        )
 
     def _enqueue(self, job: Job) -> None:
         self._numbers += 1

@@ -54,6 +54,14 @@ async def test_a_message_becomes_an_event_that_can_be_kept(kit: Kit) -> None:
             assert second.conversation == event.conversation
 
 
+async def test_completing_a_message_changes_nothing_that_was_known(kit: Kit) -> None:
+    async with kit.bot() as (adapter, host):
+        event = await asked(kit, host.events)
+        whole = await adapter.complete(event)
+        assert (whole.id, whole.at, whole.text, whole.handle) == (event.id, event.at, event.text, event.handle)
+        assert (whole.user.id, whole.conversation.chat) == (event.user.id, event.conversation.chat)
+
+
 async def test_the_platform_is_told_after_the_commit_and_not_before(kit: Kit) -> None:
     async with kit.bot() as (_, host):
         host.committed.clear()

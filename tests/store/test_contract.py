@@ -161,6 +161,21 @@ async def test_stop_halts_the_running_job_of_a_lane_only(opened: Open) -> None:
     await worker.until(lambda: worker.ended == ["a1", "a2"])
 
 
+async def test_a_job_is_withdrawn_wherever_it_stands(opened: Open) -> None:
+    worker = Worker()
+    engine = await opened(worker)
+    await engine.submit([job("a1", "a"), job("a2", "a"), job("a3", "a")])
+    await worker.until(lambda: worker.began == ["a1"])
+    assert await engine.withdraw("a2"), "it waits"
+    assert await engine.withdraw("a1"), "it runs"
+    assert not await engine.withdraw("unknown")
+    assert await engine.stop("a", key="a1") == 0, "it ends already"
+    await worker.until(lambda: worker.began == ["a1", "a3"])
+    await engine.close(0.0)
+    await opened(again := Worker())
+    await again.until(lambda: again.began == ["a3"])
+
+
 async def test_waiting_jobs_are_told_in_order_and_stay(opened: Open) -> None:
     worker = Worker()
     engine = await opened(worker)
