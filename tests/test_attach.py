@@ -93,6 +93,9 @@ class Platform:
     async def typing(self, to: AnyEvent) -> None:
         raise NotImplementedError
 
+    async def complete(self, message: Message) -> Message:
+        raise NotImplementedError
+
     async def probe(self) -> list[Finding]:
         raise NotImplementedError
 
