@@ -6,6 +6,7 @@ the bridge.
 """
 
 ADAPTERS = {
+    "feishu": "adapters.feishu",
     "telegram": "adapters.telegram",
     "web": "adapters.web",
 }

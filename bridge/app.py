@@ -151,9 +151,12 @@ class Bridge:
         apis = {name: AppApi(app, clients[name]) for name, app in config.fastgpt.items()}
         for name, bot in config.bots.items():
             budget = Budget()
-            host = BotHost(name, self._wire, bot.proxy, self.engine, self.server, budget, downloads, self._public_url)
+            app = config.fastgpt[bot.app]
+            host = BotHost(
+                name, self._wire, bot.proxy, self.engine, self.server, budget, downloads, self._public_url, app.base_url
+            )
             adapter: Adapter = self._platforms.module(bot.platform).Adapter(name, bot.options, host)
-            self._bots[name] = Bot(name, bot, adapter, apps[bot.app], apis[bot.app], config.fastgpt[bot.app], budget)
+            self._bots[name] = Bot(name, bot, adapter, apps[bot.app], apis[bot.app], app, budget)
 
     def _fetch(self, bot: str, attachment: Attachment) -> AsyncIterator[bytes]:
         if bot not in self._bots:

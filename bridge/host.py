@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from urllib.parse import urljoin
 
 import aiohttp
 import httpx
+import msgspec
 from aiohttp import web
 
 from bridge import http
@@ -30,7 +32,9 @@ class BotHost:
         budget: Budget,
         downloads: Downloads,
         public_url: str,
+        app_url: str,
     ) -> None:
+        """``app_url`` is the app's ``base_url``."""
         self.http: httpx.AsyncClient = wire.client(proxy)
         self.public_url = public_url
         self._name = name
@@ -40,6 +44,7 @@ class BotHost:
         self._server = server
         self._budget = budget
         self._downloads = downloads
+        self._app_url = app_url
 
     def connection(self, url: str) -> tuple[aiohttp.ClientSession, str | None]:
         return self._wire.connection(url, self._proxy)
@@ -64,4 +69,5 @@ class BotHost:
         return self._budget.spend(chat, asyncio.get_running_loop().time(), durable=durable)
 
     async def download(self, file: File, most: int) -> Download:
-        return await self._downloads.fetch(file, most, self._proxy)
+        absolute = msgspec.structs.replace(file, url=urljoin(self._app_url, file.url))
+        return await self._downloads.fetch(absolute, most, self._proxy)

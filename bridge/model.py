@@ -187,7 +187,7 @@ class Source(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class File(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A file in an answer, by its address: ``Host.download`` brings it."""
+    """A file in an answer, by its address, as it stands there: ``Host.download`` brings it."""
 
     url: str
     name: str
@@ -396,8 +396,9 @@ class Host(Protocol):
         ...
 
     async def download(self, file: File, most: int) -> Download:
-        """Fetch a file of an answer, at most ``most`` bytes. Only public addresses are, and those that the operator
-        allows (DESIGN 2.4). Raises TooBig, or another BridgeError when it may not or cannot be fetched."""
+        """Fetch a file of an answer, at most ``most`` bytes. An address without a host is the app's own. Only public
+        addresses are fetched, and those that the operator allows (DESIGN 2.4). Raises TooBig, or another BridgeError
+        when it may not or cannot be fetched."""
         ...
 
 

@@ -89,7 +89,7 @@ def test_pure_modules_stay_pure(name: str) -> None:
 
 
 def test_an_sdk_is_loaded_only_when_its_platform_is_configured() -> None:
-    loud = ("telegram", "adapters.telegram", "adapters.web")
+    loud = ("telegram", "lark_oapi", "adapters.feishu", "adapters.telegram", "adapters.web")
     code = f"import sys, bridge.cli; print([name for name in {loud} if name in sys.modules])"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert out.stdout.strip() == "[]"

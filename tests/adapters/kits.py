@@ -19,12 +19,14 @@ import aiohttp
 import msgspec
 from aiohttp.test_utils import TestServer
 
-from adapters import console, telegram
+from adapters import console, feishu, telegram
 from adapters import web as web_chat
+from adapters.feishu.codes import Refused
 from bridge.model import Adapter, BridgeError, RateLimited, Rejected, Unreachable, Unsure
 from bridge.wire import Wire
 from tests.adapters.host import Double
 from tests.fakes.botapi import BotApi
+from tests.fakes.feishu import OpenPlatform
 
 
 class Kit(ABC):
@@ -127,6 +129,63 @@ class Telegram(Kit):
             self.api.fail("*", 1, name, chat=7)  # type: ignore[arg-type]
 
 
+class Feishu(Kit):
+    faults: ClassVar = {
+        "429": RateLimited,
+        "500": Unsure,
+        "502": Unsure,
+        "drop_before": Unsure,
+        "drop_after": Unsure,
+        "refused": Refused,
+        "down": Unreachable,
+    }
+
+    async def open(self, stack: AsyncExitStack) -> None:
+        self.platform = await stack.enter_async_context(OpenPlatform())
+        self._down = False
+        self._presses: list[asyncio.Task[Any]] = []
+        stack.push_async_callback(self._settled)
+
+    async def _settled(self) -> None:
+        if self._presses:
+            await asyncio.wait(self._presses)
+
+    def build(self, host: Double) -> Adapter:
+        domain = "http://127.0.0.1:9" if self._down else self.platform.url
+        return feishu.Adapter(
+            "bot",
+            feishu.Options(app_id=self.platform.app_id, app_secret=self.platform.app_secret, domain=domain),
+            host,
+        )
+
+    async def connect(self, stack: AsyncExitStack, host: Double) -> None:
+        self.platform.drop_connections()  # those of before the restart
+
+    async def say(self, text: str) -> None:
+        await self.platform.connected()
+        self.platform.say(text)
+
+    async def acknowledged(self) -> bool:
+        with suppress(TimeoutError):
+            await self.platform.until(lambda: not self.platform.unacked, 0.3)
+        return not self.platform.unacked
+
+    async def screen(self) -> list[str]:
+        return [seen.text for seen in self.platform.answers() if not seen.deleted]
+
+    async def press(self, target: str, key: str) -> None:
+        self._presses.append(asyncio.create_task(self.platform.press(target, {"k": key, "g": "", "t": ""})))
+
+    def fault(self, name: str) -> None:
+        if name == "down":
+            self._down = True
+        elif name in ("429", "refused"):
+            code, status = (99991400, 429) if name == "429" else (200621, 400)
+            self.platform.fail("/cardkit/", code, status=status)
+        else:
+            self.platform.fault("/cardkit/", name)  # type: ignore[arg-type]
+
+
 class _Words(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
@@ -227,4 +286,4 @@ class Console(Kit):
         return [line for line in self._terminal.getvalue().splitlines() if line.strip("> ")]
 
 
-KITS: dict[str, Callable[[], Kit]] = {"console": Console, "telegram": Telegram, "web": Web}
+KITS: dict[str, Callable[[], Kit]] = {"console": Console, "feishu": Feishu, "telegram": Telegram, "web": Web}

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from adapters import ADAPTERS
-from bridge.model import AnyEvent, BridgeError, Button, Message, Press, Show, Surface
+from bridge.model import AnyEvent, BridgeError, Button, Message, Press, Show, Shown, Surface
 from tests.adapters.kits import KITS, Kit
 
 STOP = Button("stop", "Stop", "stop")
@@ -35,6 +35,13 @@ async def asked(kit: Kit, events: asyncio.Queue[AnyEvent], text: str = "hello �
     event = await asyncio.wait_for(events.get(), 5)
     assert isinstance(event, Message)
     return event
+
+
+async def shown_on(surface: Surface, op: Show) -> Shown:
+    """As the pump does it."""
+    while (shown := await surface.show(op)).staged:
+        assert shown.ref, "there is nothing to commit"
+    return shown
 
 
 async def test_a_message_becomes_an_event_that_can_be_kept(kit: Kit) -> None:
@@ -77,9 +84,9 @@ async def test_an_answer_grows_and_ends(kit: Kit) -> None:
         event = await asked(kit, host.events)
         surface = adapter.answer(event, "turn-1")
         assert adapter.caps(event).live
-        await surface.show(Show(status="…", buttons=(STOP,)))
-        await surface.show(Show(text="First words", buttons=(STOP,)))
-        shown = await surface.show(Show(text="First words and the rest.", final=True))
+        await shown_on(surface, Show(status="…", buttons=(STOP,)))
+        await shown_on(surface, Show(text="First words", buttons=(STOP,)))
+        shown = await shown_on(surface, Show(text="First words and the rest.", final=True))
         assert shown.ids
         assert shown.ref
         assert await kit.screen() == ["First words and the rest."]
@@ -89,11 +96,11 @@ async def test_the_same_show_twice_changes_nothing(kit: Kit) -> None:
     async with kit.bot() as (adapter, host):
         event = await asked(kit, host.events)
         surface = adapter.answer(event, "turn-1")
-        await surface.show(Show(text="Words", buttons=(STOP,)))
-        first = await surface.show(Show(text="Words", buttons=(STOP,)))
-        again = await surface.show(Show(text="Words", buttons=(STOP,)))
+        await shown_on(surface, Show(text="Words", buttons=(STOP,)))
+        first = await shown_on(surface, Show(text="Words", buttons=(STOP,)))
+        again = await shown_on(surface, Show(text="Words", buttons=(STOP,)))
         assert first.ids == again.ids
-        await surface.show(Show(text="Words", final=True))
+        await shown_on(surface, Show(text="Words", final=True))
         assert await kit.screen() == ["Words"]
 
 
@@ -102,8 +109,8 @@ async def test_parts_stand_in_their_order(kit: Kit) -> None:
         event = await asked(kit, host.events)
         surface = adapter.answer(event, "turn-1")
         for part in range(3):
-            await surface.show(Show(part=part, status="…"))
-            shown = await surface.show(Show(part=part, text=f"Part {part}.", final=True))
+            await shown_on(surface, Show(part=part, status="…"))
+            shown = await shown_on(surface, Show(part=part, text=f"Part {part}.", final=True))
         assert len(shown.ids) == 3
         assert await kit.screen() == ["Part 0.", "Part 1.", "Part 2."]
 
@@ -112,17 +119,17 @@ async def test_after_a_restart_the_same_messages_go_on(kit: Kit) -> None:
     async with kit.bot() as (adapter, host):
         event = await asked(kit, host.events)
         surface = adapter.answer(event, "turn-1")
-        await surface.show(Show(part=0, text="An early end"))
-        await surface.show(Show(part=0, text="An early end.", final=True))
-        shown = await surface.show(Show(part=1, text="and half a"))
+        await shown_on(surface, Show(part=0, text="An early end"))
+        await shown_on(surface, Show(part=0, text="An early end.", final=True))
+        shown = await shown_on(surface, Show(part=1, text="and half a"))
     if not kit.lasting:
         return
     row = msgspec.json.encode(event)
     async with kit.bot() as (adapter, _):
         surface = adapter.answer(msgspec.json.decode(row, type=AnyEvent), "turn-1", shown.ref)
-        again = await surface.show(Show(part=0, text="Another end.", final=True))
+        again = await shown_on(surface, Show(part=0, text="Another end.", final=True))
         assert again.ids == shown.ids
-        await surface.show(Show(part=1, final=True))
+        await shown_on(surface, Show(part=1, final=True))
         assert await kit.screen() == ["Another end."]
 
 
@@ -137,8 +144,8 @@ async def test_what_fits_is_accepted(kit: Kit) -> None:
         while size < 16_000 and fits("字🙂 " * (size * 2)):
             size *= 2
         surface = adapter.answer(event, "turn-1")
-        await surface.show(Show(status="…"))
-        await surface.show(Show(text="字🙂 " * size, final=True))
+        await shown_on(surface, Show(status="…"))
+        await shown_on(surface, Show(text="字🙂 " * size, final=True))
         assert "".join((await kit.screen())[-1].split()).count("字🙂") == size
 
 
@@ -147,8 +154,8 @@ async def test_markup_of_a_model_is_shown_and_does_nothing(kit: Kit) -> None:
         event = await asked(kit, host.events)
         surface: Surface = adapter.answer(event, "turn-1")
         text = "use <b>tags</b> & a <script>alert(1)</script> here"
-        await surface.show(Show(status="…"))
-        await surface.show(Show(text=text, final=True))
+        await shown_on(surface, Show(status="…"))
+        await shown_on(surface, Show(text=text, final=True))
         assert await kit.screen() == [text]
 
 
@@ -157,7 +164,7 @@ async def test_a_press_names_the_message_and_the_key(kit: Kit) -> None:
         event = await asked(kit, host.events)
         if not adapter.caps(event).buttons:
             return
-        shown = await adapter.answer(event, "turn-1").show(Show(text="Words", buttons=(STOP,)))
+        shown = await shown_on(adapter.answer(event, "turn-1"), Show(text="Words", buttons=(STOP,)))
         host.toast = "Stopping…"
         await kit.press(shown.ids[-1], "stop")
         press = await asyncio.wait_for(host.events.get(), 5)

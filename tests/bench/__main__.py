@@ -1,4 +1,4 @@
-"""``make bench``: what a streamed Telegram answer costs, against the fakes, printed as the README's table.
+"""``make bench``: what a streamed answer costs, against the fakes, printed as the README's table.
 
 The product runs as its user runs it, in a process of its own, with its journal on a real file. The FastGPT server is a
 process too, the Telegram server lives in this one. The bot's call budget is off (``calls_per_second: 0``), that of each
@@ -12,23 +12,22 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import psutil
 
 from adapters.telegram.render import render
+from tests.bench import feishu
+from tests.bench.measure import Row, app_process, cpu, percentile
 from tests.fakes.botapi import BotApi
 from tests.fakes.fastgpt import FakeFastGPT, Gate, Script
-from tests.product import ROOT, Product
+from tests.product import Product
 
 TOKENS, RATE = 100, 50.0
 IDEAL = TOKENS / RATE
 """Seconds that the app itself takes for an answer."""
 PIECE = f'{{"length": {TOKENS}, "rate": {RATE}}}'
-LIFETIME = 400
 LONG = (
     "## 升级步骤\n\n**“先备份”**，再按下面的顺序升级，不要跳过 `check`：\n\n1. 停止服务\n   - 等待 *正在生成* 的回答\n"
     "2. 运行 `backup`\n\n"
@@ -48,34 +47,6 @@ def config(api: BotApi, base_url: str, key: str) -> dict[str, Any]:
         "per_user": 0,
     }
     return {"fastgpt": {"support": {"base_url": base_url, "api_key": key}}, "bots": {"tg": bot}}
-
-
-@asynccontextmanager
-async def app_process() -> AsyncIterator[str]:
-    """The FastGPT server as a process: its address."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "tests.fakes.fastgpt",
-        *("--era", "e24", "--script", PIECE, "--lifetime", str(LIFETIME)),
-        cwd=ROOT,
-        stdout=asyncio.subprocess.PIPE,
-    )
-    try:
-        assert process.stdout
-        yield (await process.stdout.readline()).decode().strip()
-    finally:
-        process.terminate()
-        await process.wait()
-
-
-def cpu(product: Product) -> float:
-    times = psutil.Process(product.pid).cpu_times()
-    return float(times.user + times.system)
-
-
-def percentile(values: Sequence[float], share: float) -> float:
-    return sorted(values)[min(len(values) - 1, int(len(values) * share))]
 
 
 async def load(api: BotApi, product: Product, chats: range) -> tuple[float, float, int, float]:
@@ -102,9 +73,9 @@ async def load(api: BotApi, product: Product, chats: range) -> tuple[float, floa
     return spent / len(chats) * 1000, percentile(late, 0.95), len(missing), calls / len(chats)
 
 
-async def under_load(table: list[tuple[str, str, str]]) -> None:
+async def under_load(table: list[Row]) -> None:
     goals = {50: (12.0, 0.5), 200: (10.0, 0.5), 1000: (10.0, 5.0)}
-    async with BotApi(history=30_000, bodies=False) as api, app_process() as address:
+    async with BotApi(history=30_000, bodies=False) as api, app_process(PIECE) as address:
         with tempfile.TemporaryDirectory() as folder:
             product = Product(Path(folder), config(api, address, FakeFastGPT.key))
             await product.start()
@@ -120,17 +91,17 @@ async def under_load(table: list[tuple[str, str, str]]) -> None:
                 lost = sum(run[2] for run in runs)
                 calls = statistics.median(run[3] for run in runs)
                 table.append(
-                    (f"CPU per answer, {count} at once", f"{spent:.1f} ms ({calls:.1f} calls)", f"≤ {goal:g} ms")
+                    Row(f"CPU per answer, {count} at once", f"{spent:.1f} ms ({calls:.1f} calls)", f"≤ {goal:g} ms")
                 )
                 table.append(
-                    (f"end, p95 over the ideal {IDEAL:g} s, {count} at once", f"{late:.2f} s", f"≤ {late_goal:g} s")
+                    Row(f"end, p95 over the ideal {IDEAL:g} s, {count} at once", f"{late:.2f} s", f"≤ {late_goal:g} s")
                 )
-                table.append((f"answers lost, {count} at once", str(lost), "0"))
-            table.append(("RSS after that", f"{psutil.Process(product.pid).memory_info().rss / 1e6:.0f} MB", ""))
+                table.append(Row(f"answers lost, {count} at once", str(lost), "0"))
+            table.append(Row("RSS after that", f"{psutil.Process(product.pid).memory_info().rss / 1e6:.0f} MB", ""))
             await product.stop()
 
 
-async def unloaded(table: list[tuple[str, str, str]]) -> None:
+async def unloaded(table: list[Row]) -> None:
     async with BotApi() as api, FakeFastGPT("e24") as gpt:
         with tempfile.TemporaryDirectory() as folder:
             product = Product(Path(folder), config(api, gpt.base_url, gpt.key))
@@ -161,28 +132,31 @@ async def unloaded(table: list[tuple[str, str, str]]) -> None:
                 final = [call for call in api.history if call.method == "editMessageText" and call.chat == chat][-1]
                 ended.append(final.time - begin)
             await product.stop()
-    table.append(("update delivered → request to the app, p50", f"{statistics.median(asked) * 1000:.1f} ms", "≤ 10 ms"))
-    table.append(("last token → final text, p50", f"{statistics.median(ended) * 1000:.1f} ms", "≤ 10 ms"))
-    table.append(("start-up to ready", f"{started:.2f} s", "≤ 2 s"))
-    table.append(("RSS when idle", f"{idle:.0f} MB", "≤ 80 MB"))
-    table.append(("CPU when idle", f"{resting * 100:.1f} %", ""))
+    table.append(
+        Row("update delivered → request to the app, p50", f"{statistics.median(asked) * 1000:.1f} ms", "≤ 10 ms")
+    )
+    table.append(Row("last token → final text, p50", f"{statistics.median(ended) * 1000:.1f} ms", "≤ 10 ms"))
+    table.append(Row("start-up to ready", f"{started:.2f} s", "≤ 2 s"))
+    table.append(Row("RSS when idle", f"{idle:.0f} MB", "≤ 80 MB"))
+    table.append(Row("CPU when idle", f"{resting * 100:.1f} %", ""))
 
 
-def rendering(table: list[tuple[str, str, str]]) -> None:
+def rendering(table: list[Row]) -> None:
     whole = (LONG * 20)[:4000]
     texts = [f"{n} {whole}" for n in range(200)]  # no two alike: nothing comes out of a cache
     begin = time.process_time()
     for text in texts:
         render(text)
     spent = (time.process_time() - begin) / len(texts) * 1000
-    table.append((f"rendering {len(whole):,} characters of Markdown", f"{spent:.2f} ms", "≤ 2 ms"))
+    table.append(Row(f"rendering {len(whole):,} characters of Markdown", f"{spent:.2f} ms", "≤ 2 ms"))
 
 
 def main() -> None:
-    table: list[tuple[str, str, str]] = []
+    table: list[Row] = []
     rendering(table)
     asyncio.run(unloaded(table))
     asyncio.run(under_load(table))
+    table += asyncio.run(feishu.measured())
     print(f"{TOKENS} tokens at {RATE:g} a second; Python {sys.version.split()[0]}, {psutil.cpu_count()} cores\n")
     print("| what | measured | goal |\n| --- | --- | --- |")
     for row in table:

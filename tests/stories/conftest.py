@@ -1,4 +1,4 @@
-"""A Telegram server, a FastGPT server and the product between them: the stage of the stories."""
+"""A platform, a FastGPT server and the product between them: the stages of the stories."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import pytest
 
 from tests.fakes.botapi import BotApi
 from tests.fakes.fastgpt import FakeFastGPT
+from tests.fakes.feishu import OpenPlatform
+from tests.fakes.feishu import Seen as SeenOnFeishu
 from tests.fakes.telegram.screen import Seen
 from tests.product import Product
 
@@ -58,5 +60,58 @@ async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
         )
         try:
             yield Stage(api, gpt, product)
+        finally:
+            await product.close()
+
+
+@dataclass
+class FeishuStage:
+    platform: OpenPlatform
+    gpt: FakeFastGPT
+    product: Product
+
+    @property
+    def bot(self) -> dict[str, Any]:
+        """The bot's part of the config, to be changed before the start."""
+        part: dict[str, Any] = self.product.config["bots"]["fs"]
+        return part
+
+    @property
+    def app(self) -> dict[str, Any]:
+        part: dict[str, Any] = self.product.config["fastgpt"]["support"]
+        return part
+
+    async def start(self) -> None:
+        await self.product.start()
+        await self.platform.connected()
+
+    def answers(self, chat: str = "") -> list[SeenOnFeishu]:
+        """What the bot has on the screen of a chat, by default of Ann's private one."""
+        return [seen for seen in self.platform.answers(chat) if not seen.deleted]
+
+    async def answered(self, chat: str = "", count: int = 1, timeout: float = 15.0) -> list[SeenOnFeishu]:
+        """Wait for so many messages of the bot, none of which is still being written."""
+
+        def finished() -> bool:
+            seen = self.answers(chat)
+            return len(seen) >= count and not any(one.streaming or one.buttons or one.text == "…" for one in seen)
+
+        await self.platform.until(finished, timeout)
+        return self.answers(chat)
+
+
+@pytest.fixture
+async def feishu(tmp_path: Path) -> AsyncIterator[FeishuStage]:
+    async with OpenPlatform() as platform, FakeFastGPT("e24") as gpt:
+        bot = {"platform": "feishu", "app": "support", "app_id": platform.app_id, "app_secret": platform.app_secret}
+        product = Product(
+            tmp_path,
+            {
+                "fastgpt": {"support": {"base_url": gpt.base_url, "api_key": gpt.key}},
+                "bots": {"fs": {**bot, "domain": platform.url}},
+            },
+        )
+        try:
+            yield FeishuStage(platform, gpt, product)
         finally:
             await product.close()

@@ -133,7 +133,7 @@ async def test_every_fault_has_a_line_and_none_tells_a_secret(tmp_path: Path) ->
     faults = {
         "fastgpt.support.base_ulr": "did you mean 'base_url'?",
         "bots.site.groups": "'maybe' is not one of mention, all, off",
-        "bots.tg.platform": "known are telegram, web",
+        "bots.tg.platform": "known are feishu, telegram, web",
         "http.port": "is not a key",
         "shutdown_grace": "'soon' is not a number",
     }

@@ -1,0 +1,142 @@
+"""The app's account, and the calls that belong to no answer.
+
+Rules of this file:
+- such a call is drawn from the bot's budget like any other. Only the token call is not, because Feishu does not count
+  it, nor is the first: a hold of the budget, which outlives a restart, must not keep the bot from receiving;
+- what the bot cannot go on without is repeated until it succeeds. The operator is told of the first failure in a row,
+  of the tenth and of the hundredth, and /readyz shows the last.
+
+Source: page "获取机器人信息".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from adapters.feishu.api import Api
+from adapters.feishu.codes import UNAVAILABLE_FIX, Misconfigured
+from bridge.model import BridgeError, Fatal, Host, RateLimited, State, Unsure
+
+log = logging.getLogger(__name__)
+
+TIMEOUT = 10.0
+"""Seconds for one of these calls."""
+BACKOFF = 1.0, 30.0
+TOLD = (1, 10, 100)
+"""Which failures in a row are logged."""
+INFO = "/open-apis/bot/v3/info"
+STOPPED: Mapping[int, str] = {
+    0: "is not installed yet",
+    1: "was disabled by the company",
+    3: "is installed, but not enabled yet",
+    5: "has no valid license any more",
+    6: "is stopped: the company's plan has ended",
+}
+"""``activate_status`` of an app that does not work. 2 works, 4 too (a newer version waits); others are not known."""
+
+
+class Info(msgspec.Struct, frozen=True):
+    """What bot/v3/info tells of us."""
+
+    open_id: str
+    app_name: str = ""
+    activate_status: int = 2
+
+
+class Account:
+    """``open_id`` (the bot's own, by which it is mentioned) and ``name`` are known after ``connect``."""
+
+    def __init__(self, bot: str, api: Api, host: Host) -> None:
+        self.bot = bot
+        self.api = api
+        self.open_id = ""
+        self.name = ""
+        self._host = host
+        self._failures = 0
+
+    async def connect(self) -> None:
+        """Learn who we are, however long it takes; where Feishu takes no calls just now, what we were before will do.
+        Raises Fatal when the credentials are wrong, or the app has no bot or is not enabled."""
+        self._host.state(State("connecting"))
+        info = None
+        while info is None:
+            try:
+                info = info_of(await self.api.call("GET", INFO, timeout=TIMEOUT))
+                await self._host.save(self._key, msgspec.json.encode(info))
+            except Fatal:
+                raise
+            except BridgeError as error:
+                info = await self._before() if isinstance(error, RateLimited) else None
+                if info is None:
+                    await self.failed(error)
+        self._failures = 0
+        self.open_id, self.name = info.open_id, info.app_name
+
+    async def _before(self) -> Info | None:
+        saved = await self._host.load(self._key)
+        return msgspec.json.decode(saved, type=Info) if saved else None
+
+    @property
+    def _key(self) -> str:
+        return f"identity:{self.api.app_id}"
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        query: Mapping[str, str] | None = None,
+        *,
+        durable: bool = True,
+        within: float = math.inf,
+    ) -> dict[str, Any]:
+        """One call, when the budget has room for it. Raises what Api.call raises, and RateLimited when there will be
+        no room ``within`` so many seconds."""
+        while wait := await self._host.spend("", durable):
+            within -= wait
+            if within < 0:
+                raise RateLimited(wait, "the bot's own budget has no room for it")
+            await asyncio.sleep(wait)
+        return await self.api.call(method, path, body, query, timeout=TIMEOUT)
+
+    async def failed(self, error: BridgeError) -> None:
+        """A call that the bot needs has failed: say so, and wait until it may be tried again."""
+        self._host.state(State("connecting", str(error)))
+        if isinstance(error, RateLimited):
+            await asyncio.sleep(error.retry_after)
+            return
+        self._failures += 1
+        if self._failures in TOLD:
+            log.warning("bot %s: %s (try %d)", self.bot, error, self._failures)
+        await asyncio.sleep(backoff(self._failures))
+
+    def connected(self, detail: str = "") -> None:
+        """All is well; ``detail`` says what is not quite."""
+        self._failures = 0
+        self._host.state(State("connected", detail or self.name))
+
+
+def info_of(answer: Mapping[str, Any]) -> Info:
+    """Who we are, from the answer of bot/v3/info. Raises Misconfigured when the app is not enabled, and Unsure when the
+    answer is another one."""
+    try:
+        info = msgspec.convert(answer.get("bot"), Info)
+    except msgspec.ValidationError:
+        raise Unsure("Feishu does not say who the bot is") from None
+    if info.activate_status in STOPPED:
+        raise Misconfigured(f"the app {STOPPED[info.activate_status]}", UNAVAILABLE_FIX)
+    if not info.open_id:
+        raise Unsure("Feishu does not say who the bot is")
+    return info
+
+
+def backoff(failures: int) -> float:
+    """Seconds to wait after so many failures in a row."""
+    first, most = BACKOFF
+    return min(most, first * 2.0 ** min(failures - 1, 10))

@@ -1,0 +1,149 @@
+"""Where the long connection goes to, and what a refusal to open it means.
+
+Rules of this file:
+- the address holds a ticket and a key for one connection: it is never logged, nor are errors that may quote it;
+- what only the operator can put right is Fatal and says what to do; all else is worth another try.
+
+Source: ``ws`` in lark-oapi (endpoint call, codes, handshake headers), page "使用长连接接收事件".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+from urllib.parse import parse_qs, urlsplit
+
+import aiohttp
+import msgspec
+
+from adapters.feishu.codes import CREDENTIALS, CREDENTIALS_FIX, Misconfigured
+from bridge.model import BridgeError, Unreachable
+
+PATH = "/callback/ws/endpoint"
+SECONDS = 15.0
+"""For the whole of the call."""
+FORBIDDEN, UNAUTHORIZED, NO_SUCH_APP, TOO_MANY = 403, 514, 1000040344, 1000040350
+GRANT = (
+    "in the developer console, choose the long connection under Events & Callbacks and publish a version. "
+    "Store apps cannot have one: they need mode: webhook"
+)
+PING = 1.0, 300.0
+RECONNECT_MOST = 300.0
+NONCE_MOST = 30.0
+"""Bounds of what Feishu may set, in seconds."""
+
+
+class TooMany(BridgeError):
+    """The app has 50 long connections, and Feishu gives it no more: stop what else runs with this app_id"""
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """ClientConfig, in seconds. Its ReconnectCount is not followed: a bot does not give up."""
+
+    ReconnectInterval: float = 120.0
+    ReconnectNonce: float = 30.0
+    PingInterval: float = 120.0
+
+    @property
+    def ping(self) -> float:
+        """Between two pings."""
+        return min(max(self.PingInterval, PING[0]), PING[1])
+
+    @property
+    def nonce(self) -> float:
+        """The most to wait after a loss, at random: not all clients of a server that ends shall come at once."""
+        return min(max(self.ReconnectNonce, 0.0), NONCE_MOST)
+
+    @property
+    def reconnect(self) -> float:
+        """The most between two tries that fail."""
+        return min(max(self.ReconnectInterval, 1.0), RECONNECT_MOST)
+
+
+class Endpoint(NamedTuple):
+    """Where to connect to, once."""
+
+    url: str
+    service: int
+    connection: str
+    """The connection's name at Feishu, for the log."""
+    settings: Settings
+
+    def __repr__(self) -> str:
+        return f"Endpoint({self.connection})"
+
+
+class _Data(msgspec.Struct):
+    URL: str
+    ClientConfig: Settings = Settings()
+
+
+class _Answer(msgspec.Struct):
+    code: int
+    msg: str = ""
+    data: _Data | None = None
+
+
+async def endpoint(
+    session: aiohttp.ClientSession, proxy: str | None, domain: str, app_id: str, app_secret: str
+) -> Endpoint:
+    """Ask for a connection. Nothing is opened, and nothing of it is left when it is not used.
+
+    Raises Fatal when the credentials are wrong or the app may not have one, TooMany, and Unreachable.
+    """
+    try:
+        async with session.post(
+            domain.rstrip("/") + PATH,
+            json={"AppID": app_id, "AppSecret": app_secret},
+            headers={"locale": "zh"},
+            proxy=proxy,
+            timeout=aiohttp.ClientTimeout(total=SECONDS),
+            allow_redirects=False,
+        ) as response:
+            status, body = response.status, await response.read()
+    except (aiohttp.ClientError, TimeoutError) as error:
+        raise Unreachable(f"Feishu cannot be reached ({type(error).__name__})") from None
+    try:
+        answer = msgspec.json.decode(body, type=_Answer)
+    except msgspec.MsgspecError:
+        raise Unreachable(f"Feishu gives no long connection (HTTP {status})") from None
+    if answer.code:
+        raise _refusal(answer.code, answer.msg)
+    return _read(answer.data)
+
+
+def _read(data: _Data | None) -> Endpoint:
+    try:
+        assert data is not None
+        parts = urlsplit(data.URL)
+        query = parse_qs(parts.query)
+        service = int(query["service_id"][0])
+    except (AssertionError, LookupError, ValueError):
+        raise Unreachable("Feishu gives no address for the long connection") from None
+    return Endpoint(data.URL, service, query.get("device_id", ["unknown"])[0], data.ClientConfig)
+
+
+def refused(handshake: aiohttp.WSServerHandshakeError) -> BridgeError:
+    """What it means that the connection itself was refused. A 514 is about the ticket: the credentials have just been
+    accepted, and the next address has another one."""
+    headers: Mapping[str, str] = handshake.headers or {}
+    status, reason = headers.get("handshake-status", ""), headers.get("handshake-autherrcode", "")
+    message = headers.get("handshake-msg", "")
+    codes = [int(code) for code in (reason, status) if code.isascii() and code.isdecimal()]
+    for code in codes:
+        if code in (FORBIDDEN, NO_SUCH_APP, TOO_MANY):
+            return _refusal(code, message)
+    if not codes:
+        return Unreachable(f"the long connection was refused (HTTP {handshake.status})")
+    return Unreachable(f"the long connection was refused (code {codes[0]}: {message})")
+
+
+def _refusal(code: int, message: str) -> BridgeError:
+    told = f"code {code}: {message}"
+    if code in (UNAUTHORIZED, NO_SUCH_APP):
+        return Misconfigured(f"{CREDENTIALS} ({told})", CREDENTIALS_FIX)
+    if code == FORBIDDEN:
+        return Misconfigured(f"the app may not have a long connection ({told})", GRANT)
+    if code == TOO_MANY:
+        return TooMany()
+    return Unreachable(f"Feishu gives no long connection ({told})")
