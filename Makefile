@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4
 
 .PHONY: demo run test test-all check format lint types bench lock clean
 
@@ -12,10 +13,10 @@ run: $(VENV)/installed             ## the service, with ./config.yaml
 	@$(BIN)/python -m bridge run
 
 test: $(VENV)/installed-dev        ## everything but the slow stories
-	$(BIN)/python -m pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 test-all: $(VENV)/installed-dev    ## everything
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 check: format lint types test      ## the gate before a commit
 

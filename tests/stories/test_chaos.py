@@ -16,17 +16,18 @@ import random
 import re
 import signal
 from collections import Counter
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from typing import NamedTuple, Protocol
 
 import pytest
 
-from tests.fakes.botapi import BotApi, Kind
-from tests.fakes.fastgpt import Script
-from tests.fakes.telegram.screen import Seen
+from tests.fakes.botapi import Kind
+from tests.fakes.fastgpt import FakeFastGPT, Script
 from tests.product import Product
-from tests.stories.conftest import Stage
+from tests.stories.conftest import FeishuStage, Stage
 
 LIVES = 36
 ENDS = (*("kill",) * 7, *("stop",) * 2, "reload")
@@ -39,18 +40,142 @@ IDLE = 0.5
 """Seconds of a life in which these calls are not made: there is nothing to do, or a ban."""
 PATIENCE = 10.0
 """Seconds that a long life may last. The last one may last three times as long."""
-PRIVATE = (7, 8, 9, 10)
-GROUPS = (-5, -6)
-CHATS = (*PRIVATE, *GROUPS)
-MEMBERS = (11, 12)
-FAULTS: tuple[tuple[str, Kind], ...] = (
-    *(("sendMessage", kind) for kind in ("429", "500", "drop_before", "drop_after")),
-    *(("editMessageText", kind) for kind in ("429", "502", "drop_before", "drop_after")),
-    *(("getUpdates", kind) for kind in ("429", "500", "drop_after")),
-)
 NEW, STOPPED = "a new conversation begins here", "⏹ Stopped"
 WORDS = "These are some words to make it a paragraph, and a few more of them, as people do. " * 4
 MARK = re.compile(r"<q\d+p\d+>")
+
+
+class Answer(NamedTuple):
+    """A message of the bot that is no preview: previews have a stop button, or are but a status line."""
+
+    message_id: str
+    text: str
+    reply_to: str
+
+
+class Platform(Protocol):
+    """What the chaos needs to know of a platform."""
+
+    @property
+    def stage(self) -> Stage | FeishuStage: ...
+
+    @property
+    def private(self) -> Sequence[str]:
+        """People, each in a private chat of the same name."""
+        ...
+
+    @property
+    def groups(self) -> Sequence[str]: ...
+
+    @property
+    def members(self) -> Sequence[str]: ...
+
+    def say(self, text: str, chat: str, user: str) -> str:
+        """A person writes; the id of the message."""
+        ...
+
+    def finals(self, chat: str) -> list[Answer]: ...
+
+    def calls(self) -> int:
+        """How many calls the bot has made."""
+        ...
+
+    def stumble(self, dice: random.Random) -> None:
+        """The next call of some kind goes wrong."""
+        ...
+
+    async def met(self) -> None:
+        """The bot is there, and what was said while it was away is brought before anything new."""
+        ...
+
+    async def until(self, condition: Callable[[], object], timeout: float) -> None: ...
+
+    def dump(self) -> str: ...
+
+
+class OnTelegram:
+    private = ("7", "8", "9", "10")
+    groups = ("-5", "-6")
+    members = ("11", "12")
+    _FAULTS: tuple[tuple[str, Kind], ...] = (
+        *(("sendMessage", kind) for kind in ("429", "500", "drop_before", "drop_after")),
+        *(("editMessageText", kind) for kind in ("429", "502", "drop_before", "drop_after")),
+        *(("getUpdates", kind) for kind in ("429", "500", "drop_after")),
+    )
+
+    def __init__(self, stage: Stage) -> None:
+        self.stage = stage
+        self.dump = stage.api.dump
+        stage.bot["calls_per_second"] = 0
+
+    def say(self, text: str, chat: str, user: str) -> str:
+        return str(self.stage.api.say(text, chat=int(chat), user=int(user))["message_id"])
+
+    def finals(self, chat: str) -> list[Answer]:
+        return [
+            Answer(str(seen.message_id), seen.text, str(seen.reply_to))
+            for seen in self.stage.answers(int(chat))
+            if not seen.buttons and seen.text != "…"
+        ]
+
+    def calls(self) -> int:
+        return self.stage.api.counts.total()
+
+    def stumble(self, dice: random.Random) -> None:
+        method, kind = dice.choice(self._FAULTS)
+        self.stage.api.fail(method, 1, kind)
+
+    async def met(self) -> None:
+        """Telegram keeps the order by itself."""
+
+    async def until(self, condition: Callable[[], object], timeout: float) -> None:
+        await self.stage.api.until(condition, timeout)
+
+
+class OnFeishu:
+    private = tuple(f"ou_{number:032d}" for number in range(4))
+    members = tuple(f"ou_{number:032d}" for number in range(11, 13))
+
+    def __init__(self, stage: FeishuStage) -> None:
+        self.stage = stage
+        self.dump = stage.platform.dump
+        stage.platform.scopes.add("im:message.group_msg")
+        stage.platform.client_config["ReconnectNonce"] = 0
+        self.groups = (stage.platform.group("one"), stage.platform.group("two"))
+
+    def say(self, text: str, chat: str, user: str) -> str:
+        return self.stage.platform.say(text, "" if chat == user else chat, user).message_id
+
+    def finals(self, chat: str) -> list[Answer]:
+        seen = self.stage.platform.answers(chat) if chat in self.groups else self.stage.platform.answers(user=chat)
+        return [
+            Answer(one.message_id, one.text, one.reply_to)
+            for one in seen
+            if not one.buttons and not one.streaming and one.text != "…"
+        ]
+
+    def calls(self) -> int:
+        return len(self.stage.platform.calls)
+
+    def stumble(self, dice: random.Random) -> None:
+        part = dice.choice(("/cards", "/reply", "/content", "/settings", "/cardkit/"))
+        match dice.choice(("limit", "closed", "500", "502", "drop_before", "drop_after")):
+            case "limit":
+                self.stage.platform.fail(part, 99991400, status=429, headers={"x-ogw-ratelimit-reset": "1"})
+            case "closed":
+                self.stage.platform.fail("/content", 200850)
+            case kind:
+                self.stage.platform.fault(part, kind)
+        if dice.random() < 0.3:
+            self.stage.platform.drop_connections()
+
+    async def met(self) -> None:
+        await self.stage.platform.connected()
+        self.stage.platform.redeliver()
+
+    async def until(self, condition: Callable[[], object], timeout: float) -> None:
+        self.stage.platform.redeliver()
+        await self.stage.platform.until(condition, timeout)
 
 
 @dataclass
@@ -60,7 +185,7 @@ class Said:
     text: str
     marks: list[str]
     """What the answer consists of, in order; empty for a command."""
-    message_id: int
+    message_id: str
     stoppable: bool = False
     """There was a /stop after it."""
 
@@ -69,8 +194,8 @@ class Said:
 class Person:
     """One person in one chat: what is answered in order."""
 
-    chat: int
-    user: int
+    chat: str
+    user: str
     said: list[Said] = field(default_factory=list)
 
     @property
@@ -81,12 +206,14 @@ class Person:
 class Crowd:
     """People who ask, and what must have become of it."""
 
-    def __init__(self, stage: Stage, dice: random.Random) -> None:
-        self._stage = stage
+    def __init__(self, platform: Platform, dice: random.Random) -> None:
+        self._platform = platform
+        self._gpt: FakeFastGPT = platform.stage.gpt
         self._dice = dice
         self._count = 0
-        self.people = [Person(chat, chat) for chat in PRIVATE]
-        self.people += [Person(chat, user) for chat in GROUPS for user in MEMBERS]
+        self._chats = (*platform.private, *platform.groups)
+        self.people = [Person(chat, chat) for chat in platform.private]
+        self.people += [Person(chat, user) for chat in platform.groups for user in platform.members]
 
     def speak(self, most: int) -> None:
         """Up to so many messages, each from anybody."""
@@ -97,8 +224,7 @@ class Crowd:
                 said.stoppable = True
             marks = [] if text else self._script()
             text = text or f"question {self._count}."
-            message = self._stage.api.say(text, chat=person.chat, user=person.user)
-            person.said.append(Said(text, marks, message["message_id"]))
+            person.said.append(Said(text, marks, self._platform.say(text, person.chat, person.user)))
 
     def _script(self) -> list[str]:
         """Tell the app what to answer to the next question."""
@@ -106,26 +232,22 @@ class Crowd:
         marks = [f"<q{self._count}p{n}>" for n in range(self._dice.choice((1, 1, 2, 4, 20)))]
         rate = self._dice.choice((0.0, 60.0, 120.0)) * len(marks)
         answer = "\n\n".join(f"{mark} {WORDS}" for mark in marks)
-        self._stage.gpt.when(f"question {self._count}.", Script(text=answer, piece=20, rate=rate))
+        self._gpt.when(f"question {self._count}.", Script(text=answer, piece=20, rate=rate))
         return marks
 
     # -------------------------------------------------------------- what the screens show
 
-    def finals(self, chat: int) -> list[Seen]:
-        """The bot's messages without the previews: these have a stop button, or are but a status line."""
-        return [seen for seen in self._stage.answers(chat) if not seen.buttons and seen.text != "…"]
-
     def complete(self) -> bool:
         """Nothing is missing. Whether it is right is another question."""
-        for chat in CHATS:
-            shown = "\n".join(answer.text for answer in self.finals(chat))
+        for chat in self._chats:
+            shown = "\n".join(answer.text for answer in self._platform.finals(chat))
             here = [said for person in self.people if person.chat == chat for said in person.said]
             if shown.count(NEW) < sum(said.text == "/new" for said in here):
                 return False
             found = set(MARK.findall(shown))
             short = [said for said in here if not found.issuperset(said.marks)]
             ends = {said.marks[-1] for said in here if said.marks}
-            stopped = [answer for answer in self.finals(chat) if STOPPED in answer.text]
+            stopped = [answer for answer in self._platform.finals(chat) if STOPPED in answer.text]
             stopped = [answer for answer in stopped if ends.isdisjoint(MARK.findall(answer.text))]
             if len(short) != len(stopped) or not all(said.stoppable for said in short):
                 return False
@@ -140,17 +262,18 @@ class Crowd:
         wrong = []
         for person in self.people:
             who = f"chat {person.chat}, user {person.user}"
-            finals = self.finals(person.chat)
+            finals = self._platform.finals(person.chat)
             shown = [(mark, answer) for answer in finals for mark in MARK.findall(answer.text)]
+            place = {answer.message_id: number for number, answer in enumerate(finals)}
             order: list[int] = []
             for said in person.questions:
                 own = [(mark, answer) for mark, answer in shown if mark in said.marks]
                 marks = [mark for mark, _ in own]
                 if marks != (said.marks[: len(marks)] if said.stoppable else said.marks):
                     wrong.append(f"{who}: {said.text} has {said.marks}, shown are {marks}")
-                if person.chat in GROUPS and {answer.reply_to for _, answer in own} - {said.message_id}:
+                if person.chat in self._platform.groups and {answer.reply_to for _, answer in own} - {said.message_id}:
                     wrong.append(f"{who}: {said.text} is not answered in reply to it")
-                order += dict.fromkeys(answer.message_id for _, answer in own)
+                order += dict.fromkeys(place[answer.message_id] for _, answer in own)
             if order != sorted(order):
                 wrong.append(f"{who}: the answers are out of order: {order}")
             wrong += [f"{who}: an excuse: {answer.text!r}" for answer in finals if "⚠️" in answer.text]
@@ -158,9 +281,9 @@ class Crowd:
 
     def _commands(self) -> list[str]:
         wrong = []
-        for chat in CHATS:
+        for chat in self._chats:
             said = [one.text for person in self.people if person.chat == chat for one in person.said]
-            shown = "\n".join(answer.text for answer in self.finals(chat))
+            shown = "\n".join(answer.text for answer in self._platform.finals(chat))
             if said.count("/new") != shown.count(NEW):
                 wrong.append(f"chat {chat}: {said.count('/new')} times /new, {shown.count(NEW)} times obeyed")
             if said.count("/stop") < shown.count(STOPPED):
@@ -170,7 +293,7 @@ class Crowd:
     def _contexts(self) -> list[str]:
         """What a person asks between two /new has one chatId, of its own."""
         wrong = []
-        contexts = {asked.question: asked.chat_id for asked in self._stage.gpt.asked}
+        contexts = {asked.question: asked.chat_id for asked in self._gpt.asked}
         for person in self.people:
             before: list[str] = []
             renewed = True
@@ -186,12 +309,8 @@ class Crowd:
         return wrong
 
     def _requests(self) -> list[str]:
-        counts = Counter((asked.chat_id, asked.item_id) for asked in self._stage.gpt.asked)
+        counts = Counter((asked.chat_id, asked.item_id) for asked in self._gpt.asked)
         return [f"request {item} of {chat} came {count} times" for (chat, item), count in counts.items() if count > 1]
-
-
-def called(api: BotApi, count: int) -> bool:
-    return api.counts.total() >= count
 
 
 def ready(product: Product, count: int) -> bool:
@@ -208,37 +327,51 @@ async def end(product: Product, how: str) -> None:
     await product.kill()
 
 
-@pytest.mark.slow
-async def test_ended_at_any_moment_it_loses_and_doubles_nothing(stage: Stage) -> None:
+async def survived(platform: Platform) -> None:
     seed = int(os.environ.get("CHAOS_SEED") or random.SystemRandom().randrange(1_000_000))
     dice = random.Random(seed)
-    api, gpt, product = stage.api, stage.gpt, stage.product
+    gpt, product = platform.stage.gpt, platform.stage.product
     gpt.era = dice.choice(("e24", "e26"))
-    stage.app["app_id"] = gpt.app_id
-    stage.bot.update(groups="all", per_user=0, calls_per_second=0)
+    platform.stage.app["app_id"] = gpt.app_id
+    platform.stage.bot.update(groups="all", per_user=0)
     product.config["shutdown_grace"] = 1
-    crowd = Crowd(stage, dice)
+    crowd = Crowd(platform, dice)
     for life in range(1, LIVES + 1):
         crowd.speak(4)  # while it is down
         if away := dice.random() < 0.1:
             await gpt.down()
-        begin = api.counts.total()
+        end_at = platform.calls() + dice.randint(*CALLS)
         await product.start()
+        await platform.met()
         crowd.speak(3)
         for _ in range(dice.randint(0, 2)):
-            method, kind = dice.choice(FAULTS)
-            api.fail(method, 1, kind)
+            platform.stumble(dice)
         with suppress(TimeoutError):
-            await api.until(partial(called, api, begin + dice.randint(*CALLS)), IDLE)
+            await platform.until(partial(_called, platform, end_at), IDLE)
         if away:
             await gpt.up()
         if life % LONG_LIFE == 0:
             with suppress(TimeoutError):
-                await api.until(crowd.complete, PATIENCE)
+                await platform.until(crowd.complete, PATIENCE)
         await end(product, dice.choice(ENDS))
     await product.start()
+    await platform.met()
     with suppress(TimeoutError):
-        await api.until(crowd.complete, 3 * PATIENCE)
-        await api.until(lambda: api.polling() and not gpt.runs, PATIENCE)
+        await platform.until(crowd.complete, 3 * PATIENCE)
+        await platform.until(lambda: not gpt.runs, PATIENCE)
     wrong = crowd.faults()
-    assert not wrong, "\n".join([f"CHAOS_SEED={seed}", *wrong, api.dump(), *product.log[-30:]])
+    assert not wrong, "\n".join([f"CHAOS_SEED={seed}", *wrong, platform.dump(), *product.log[-30:]])
+
+
+def _called(platform: Platform, count: int) -> bool:
+    return platform.calls() >= count
+
+
+@pytest.mark.slow
+async def test_on_telegram_it_loses_and_doubles_nothing(stage: Stage) -> None:
+    await survived(OnTelegram(stage))
+
+
+@pytest.mark.slow
+async def test_on_feishu_it_loses_and_doubles_nothing(feishu: FeishuStage) -> None:
+    await survived(OnFeishu(feishu))
