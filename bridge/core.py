@@ -85,7 +85,7 @@ class Core:
     async def receive(self, bot: Bot, event: AnyEvent) -> str | None:
         """See bridge.model.Receive."""
         if isinstance(event, Recalled):
-            await self._engine.withdraw(_job_key(bot, event.conversation.chat, Message, event.target))
+            await self._recalled(bot, event)
         elif not self._allowed(bot, event):
             await self._turn_away(bot, event)
         elif isinstance(event, Message):
@@ -206,6 +206,13 @@ class Core:
             return 0, "not_yours"
         stopped = await self._engine.stop(said.lane, key=said.job)
         return stopped, "stopping" if stopped else "ended"
+
+    async def _recalled(self, bot: Bot, event: Recalled) -> None:
+        """A question that is taken back needs no answer, and an answer that somebody takes off the screen no more."""
+        chat = event.conversation.chat
+        (row,) = await self._engine.get(said_key(bot.name, chat, event.target))
+        asked = _job_key(bot, chat, Message, event.target)
+        await self._engine.withdraw(msgspec.json.decode(row, type=Said).job if row else asked)
 
     @staticmethod
     def _may_greet(bot: Bot, event: AnyEvent) -> bool:

@@ -65,7 +65,7 @@ class Delivery:
             presenter,
             surface,
             bot.budget,
-            event.conversation.chat,
+            event.conversation.chat if caps.rate_of == "chat" else self._job.lane,
             caps,
             kept=self._shown,
             attempting=self._attempting,
@@ -92,6 +92,7 @@ class Delivery:
 
     def _halt(self, pump: Pump, reader: asyncio.Task[None] | None) -> None:
         how = self._job.halted
+        pump.withdrawn = how == "withdraw"
         if how == "again" and self._answer.whole:
             return  # answered already
         if how in ("park", "again") or (how == "withdraw" and not self._answer.ids):

@@ -23,6 +23,8 @@ FULL = 4096
 """Where clients cut a text that has no better place (UTF-16 units): nothing was there between the pieces."""
 QUOTE_MOST = 2000
 """Characters of a quoted message that go along with the question."""
+FORWARD_MOST = 30_000
+"""The same of messages that were passed on: they are the question."""
 
 
 def waits(message: Message) -> bool:
@@ -94,6 +96,9 @@ def with_quotes(message: Message) -> tuple[str, tuple[Attachment, ...]]:
     for quote in message.quotes:
         if not quote.own:
             attachments += quote.attachments
-            if text := quote.text.strip()[:QUOTE_MOST]:
+            most = FORWARD_MOST if quote.id == message.id else QUOTE_MOST
+            text = quote.text.strip()
+            text = text if len(text) <= most else f"{text[:most]}…"
+            if text:
                 quoted.append("\n".join(f"> {line}" for line in text.splitlines()))
     return "\n\n".join(filter(None, [*quoted, message.text])), attachments

@@ -245,6 +245,8 @@ class Caps:
     """Does this Markdown fit into one part?"""
     live: bool
     """A part can be changed after it was sent."""
+    idempotent: bool = False
+    """Sending a part again, even after a crash, does not show it twice: its first Show may be its final text."""
     places: bool = True
     """The first preview of a part is the message that its final text changes. Else previews are something else (a
     draft), or there are none, and the final text is a message of its own."""
@@ -260,6 +262,8 @@ class Caps:
     """Seconds that a preview stays on the screen by itself: an unchanged one is shown again within them."""
     rate: Rate | None = None
     """Call limit of one chat; every call counts."""
+    rate_of: Literal["chat", "answer"] = "chat"
+    """Whose limit ``rate`` is: answers in one chat share it, or each has its own."""
     bot_rate: Rate | None = None
     """Call limit of the whole bot."""
     sends: int | None = None
@@ -407,6 +411,9 @@ class Host(Protocol):
 
 class BridgeError(Exception):
     """Base of the designed errors. The docstring of a class is its default message."""
+
+    calls = 1
+    """What ``Surface.show`` had made of calls to the platform by then, as in ``Shown.calls``."""
 
     def __init__(self, message: str = "") -> None:
         super().__init__(message or (self.__doc__ or "").split("\n")[0])

@@ -8,9 +8,10 @@ again, unless ``failed`` was called in between. After None, nothing happens befo
 Laws, each a property in tests/test_present.py:
 - no text is lost or doubled over the parts and ``rest()``; every Show fits; nothing comes after the last final;
 - every part ends final. Where a part's first preview is the message that its final text changes (``places``), that
-  Show is a status line or its first words, never its final text: a crash between that call and the commit of its id
-  leaves an orphan, not a second answer. Where it is not, a final is a message of its own, and so is a file: ``once``
-  tells the caller to write down that it is about to be sent. Where parts cannot be changed, a part is one Show;
+  Show is a status line or its first words, never its final text, unless it can be repeated (``idempotent``): a crash
+  between that call and the commit of its id leaves an orphan, not a second answer. Where it is not, a final is a
+  message of its own, and so is a file: ``once`` tells the caller to write down that it is about to be sent. Where parts
+  cannot be changed, a part is one Show;
 - previews keep their distance (bridge.rhythm), a final goes at once; an unchanged text is shown again only to keep it
   on the screen (``lasts``);
 - where a preview is the beginning of the next one (``grows``), nothing is put behind its text;
@@ -69,6 +70,8 @@ class Presenter:
         self._grows = caps.grows
         self._live = caps.live
         self._places = caps.places
+        self._idempotent = caps.idempotent
+        self._interval = caps.interval
         self._silent = caps.interval == math.inf
         self._rhythm = Rhythm(caps)
         self._lasts = caps.lasts
@@ -96,7 +99,9 @@ class Presenter:
         self._frozen: _Plan | None = None  # a segment that may have arrived is sent again as it was
         self._start = now
         self._first_token = math.inf
-        self._not_before = -math.inf
+        self._shown_at = -math.inf  # the last preview
+        self._next_at = -math.inf  # the next one, by the rhythm
+        self._not_before = -math.inf  # any one, after a failure
 
     # ------------------------------------------------------------ in
 
@@ -164,7 +169,7 @@ class Presenter:
         if plan is None or not plan.op.final:
             return False
         fresh = plan.op.part >= self._there or plan.op.part in self._lost
-        return bool(plan.op.files) or not self._live or (not self._places and fresh)
+        return bool(plan.op.files) or not self._live or (fresh and not (self._places or self._idempotent))
 
     def place_first(self) -> None:
         """The operation may have arrived. It is not sent blindly again: from now on each part gets a place that can be
@@ -219,7 +224,7 @@ class Presenter:
         full = not self._fit(body)
         fresh = self._visible is None and (self._part >= self._there or self._part in self._lost)
         if full or self._ended:
-            if fresh and self._places and body.strip():  # a part needs its place on the screen before its final text
+            if fresh and self._cautious and body.strip():  # a part needs its place on the screen before its final text
                 return _Plan(AT_ONCE, self._preview("", WAITING))
             return self._final(body, full)
         if self._silent:
@@ -229,12 +234,17 @@ class Presenter:
             if not self._fit(text):
                 return None  # what closes a fence is too long: the rest of the part comes with its end
             first = self._first_token + FIRST_WAIT if fresh and len(body) < FIRST_WORDS else AT_ONCE
-            if fresh and self._places:  # should this call be the only one to arrive, it must not look like the answer
+            if fresh and self._cautious:  # should this call be the only one to arrive, it must not look like the answer
                 text = text[:FIRST_WORDS].rstrip() + ("" if self._grows else "…")
-            return _Plan(max(first, self._not_before), self._preview(text, ""))
-        if self._part if self._visible is None else self._visible.text:
+            wordless = self._visible is not None and not self._visible.text
+            due = self._shown_at + self._interval if wordless else self._next_at
+            return _Plan(max(first, due, self._not_before), self._preview(text, ""))
+        if self._visible is None and not (fresh and self._part == 0):
+            return None  # a later part, or one that shows what an earlier process has brought
+        if self._visible is not None and self._visible.text:
             return None
-        return _Plan(max(self._start + STATUS_WAIT, self._not_before), self._preview("", self._status or WAITING))
+        due = max(self._start + STATUS_WAIT, self._next_at, self._not_before)
+        return _Plan(due, self._preview("", self._status or WAITING))
 
     def _segment(self) -> _Plan | None:
         """The next message where messages cannot be changed."""
@@ -265,6 +275,10 @@ class Presenter:
         """Does the text fit into the current part, beside the reasoning?"""
         return self._fits(self._reasoning.quoted + text if not self._part else text)
 
+    @property
+    def _cautious(self) -> bool:
+        return self._places and not self._idempotent
+
     # ------------------------------------------------------------ state
 
     def _delivered(self, now: float) -> None:
@@ -279,11 +293,12 @@ class Presenter:
                 self._part += 1
                 self._visible = None
                 self._fades = math.inf
-                self._not_before = -math.inf
+                self._next_at = self._not_before = -math.inf
             else:
                 self._visible = plan.op
                 self._fades = now + self._lasts
-                self._not_before = max(self._not_before, now + self._rhythm.shown())
+                self._shown_at = now
+                self._next_at = now + (self._rhythm.shown() if plan.op.text else self._rhythm.wordless())
         used_up = self._part + self._filed >= self._sends
         self.done = used_up or (self._told and self._filed >= len(self._files))
 

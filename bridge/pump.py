@@ -20,6 +20,7 @@ import msgspec
 
 from bridge.alarm import Alarm
 from bridge.model import (
+    BridgeError,
     Caps,
     Fatal,
     File,
@@ -42,6 +43,10 @@ log = logging.getLogger(__name__)
 SOON = 1e-6
 BACKOFF = 0.5, 30.0
 """Seconds between tries while a platform cannot be reached: the first, the most."""
+UNSURE_MOST = 300.0
+"""The most where it was reached, and perhaps counts its calls."""
+VANISHED_MOST = 3
+"""How often parts of an answer are begun anew: whoever deletes more of them does not want it."""
 FILES_MOST = 60.0
 """Seconds for all files of an answer: those that have not begun to be sent by then are left out."""
 TYPING = 0.4, 4.5
@@ -82,6 +87,9 @@ class Pump:
         self._plain = False
         self._files_until = math.inf
         self._tries = 0
+        self._vanished = 0
+        self.withdrawn = False
+        """Nobody wants this answer any more: what was deleted of it is not begun anew."""
         self._unsure = False  # the last call may have arrived
 
     @property
@@ -125,12 +133,14 @@ class Pump:
         """Until everything is on the screen (True) or the pump was parked (False). Raises Rejected when the platform
         refuses the words even without formatting."""
         presenter = self._presenter
-        while not self._parked:
+        while True:
             now = self._clock()
             op = presenter.next(now)
+            if op is None and presenter.done:
+                return True
+            if self._parked:
+                return False
             if op is None:
-                if presenter.done:
-                    return True
                 await self._sleep(min(presenter.wake_at(), await self._type(now)))
                 continue
             if op.files and self._too_late(now):
@@ -145,7 +155,6 @@ class Pump:
                 presenter.failed(now, wait)
                 if urgent and wait < math.inf:
                     await self._alarm.sleep(now + wait)
-        return False
 
     async def _sleep(self, until: float) -> None:
         self._idle = self._presenter.resting
@@ -178,52 +187,75 @@ class Pump:
         try:
             if self._presenter.once:
                 await self._attempting(op, False)
-            shown, calls = await self._surface.show(op), 0
+            shown = await self._surface.show(op)
             while shown.staged:
-                calls += shown.calls
+                self._spent(shown.calls)
                 await self._kept(op, shown, self._presenter.text)
+                if self._parked:
+                    return SOON
                 shown = await self._surface.show(op)
-        except RateLimited as limit:
-            self._budget.hold(self._chat, self._clock(), limit.retry_after, whole_bot=limit.whole_bot)
-            return limit.retry_after
-        except Vanished:
-            self._presenter.vanished()
-            return SOON
-        except (Unreachable, Unsure, Fatal) as error:
-            # An edit may be repeated at will, and a send that did arrive was only a preview: Unsure needs no more care
-            # where messages can be changed. Fatal is the operator's to mend; the answer waits for that.
-            if isinstance(error, Unsure) and self._presenter.once:
-                if op.files and self._unsure:
-                    log.warning("chat %s: a file is given up: %s", self._chat, error)
-                    return await self._give_up(op)
-                self._unsure = True
-                await self._attempting(op, True)
-                self._presenter.place_first()
-            first, most = BACKOFF
-            self._tries += 1
-            if self._tries in (1, 10, 100):
-                log.warning("chat %s: %s (try %d)", self._chat, error, self._tries)
-            return min(most, first * 2.0 ** min(self._tries - 1, 10))
-        except Gone:
-            raise
-        except Rejected as error:
-            if isinstance(error, Overfull) and self._presenter.overfull():
-                log.warning("chat %s: a part is too big and is cut: %s", self._chat, error)
-                return SOON
-            if op.files:  # the text has its address
-                log.warning("chat %s: the platform rejects a file: %s", self._chat, error)
-                return await self._give_up(op)
-            if self._plain and (op.final or not op.text):
-                raise
-            if self._plain:
-                return math.inf  # no more previews; the final may still be taken
-            log.warning("chat %s: the platform rejects the formatted text (%s); sent plain", self._chat, error)
-            self._plain = True
-            return SOON
+        except BridgeError as error:
+            self._spent(error.calls - 1)
+            return await self._failed(op, error)
         self._tries, self._unsure = 0, False
-        self._budget.spent(self._chat, self._clock(), calls + shown.calls - 1)
+        self._spent(shown.calls - 1)
         await self._kept(op, shown, self._presenter.text)
         return 0.0
+
+    def _spent(self, calls: int) -> None:
+        """Calls beyond the one that was drawn from the budget."""
+        self._budget.spent(self._chat, self._clock(), calls)
+
+    async def _failed(self, op: Show, error: BridgeError) -> float:
+        """What to do about a call that did not arrive, as far as we know: seconds to wait before the next."""
+        match error:
+            case RateLimited():
+                self._budget.hold(self._chat, self._clock(), error.retry_after, whole_bot=error.whole_bot)
+                return error.retry_after
+            case Vanished():
+                self._vanished += 1
+                if self.withdrawn or self._vanished > VANISHED_MOST:
+                    raise Gone(str(error))
+                self._presenter.vanished()
+                return SOON
+            case Unreachable() | Unsure() | Fatal():
+                return await self._again(op, error)
+            case Rejected() if not isinstance(error, Gone):
+                return await self._rejected(op, error)
+        raise error
+
+    async def _again(self, op: Show, error: BridgeError) -> float:
+        """An edit may be repeated at will, and a send that did arrive was only a preview: Unsure needs no more care
+        where messages can be changed. Fatal is the operator's to mend; the answer waits for that."""
+        if isinstance(error, Unsure) and self._presenter.once:
+            if op.files and self._unsure:
+                log.warning("chat %s: a file is given up: %s", self._chat, error)
+                return await self._give_up(op)
+            self._unsure = True
+            await self._attempting(op, True)
+            self._presenter.place_first()
+        self._tries += 1
+        if self._tries in (1, 10, 100):
+            log.warning("chat %s: %s (try %d)", self._chat, error, self._tries)
+        first, most = BACKOFF
+        most = most if isinstance(error, Unreachable) else max(most, UNSURE_MOST)
+        return min(most, first * 2.0 ** min(self._tries - 1, 10))
+
+    async def _rejected(self, op: Show, error: Rejected) -> float:
+        """Less of it, or without formatting. Raises the error when that was refused, too."""
+        if isinstance(error, Overfull) and self._presenter.overfull():
+            log.warning("chat %s: a part is too big and is cut: %s", self._chat, error)
+            return SOON
+        if op.files:  # the text has its address
+            log.warning("chat %s: the platform rejects a file: %s", self._chat, error)
+            return await self._give_up(op)
+        if self._plain and (op.final or not op.text):
+            raise error
+        if self._plain:
+            return math.inf  # no more previews; the final may still be taken
+        log.warning("chat %s: the platform rejects the formatted text (%s); sent plain", self._chat, error)
+        self._plain = True
+        return SOON
 
     async def _give_up(self, op: Show) -> float:
         """Go on without this operation: it counts as delivered."""

@@ -126,7 +126,7 @@ class Questions:
         note = "\n".join(say(key, language, **values) for key, values in brought.notes)
         content = [{"type": "text", "text": text}, *brought.parts] if text else brought.parts
         if not content:
-            return None, note or say("no_text", language)
+            return None, note or say("quote_unreadable" if question.message.quotes else "no_text", language)
         app = bot.app_config
         history: tuple[Pair, ...] = ()
         if app.kind == "openai":

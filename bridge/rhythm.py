@@ -5,7 +5,9 @@ Rules of this file:
 - the first few come at the platform's least distance, for that is when somebody waits; then each is a little later than
   the one before, up to ``Caps.slowest``;
 - where calls cost money (``Caps.previews``), the last of them are stretched, so a long answer costs little more than a
-  short one, and still moves now and then.
+  short one, and still moves now and then;
+- a status line and the reasoning are shown as they change, but take none of the previews from the words: where these
+  are counted, they are stretched from the beginning.
 """
 
 from __future__ import annotations
@@ -31,6 +33,14 @@ class Rhythm:
         self._slowest = max(caps.interval, caps.slowest)
         self._most = caps.previews
         self._shown = 0
+        self._wordless = 0
+
+    def wordless(self) -> float:
+        """One more without words was shown: seconds until the next such one may be."""
+        if self._most is None:
+            return self._interval
+        self._wordless += 1
+        return min(LONGEST, self._slowest * STRETCH ** min(self._wordless, 20))
 
     def shown(self) -> float:
         """One more was shown: seconds until the next one may be."""

@@ -45,6 +45,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "⚠️ The platform does not accept this answer, so it cannot be shown.",
     ),
     "empty": ("⚠️ 应用没有给出回答。", "⚠️ The app gave no answer."),
+    "quote_unreadable": (
+        "无法读取引用或转发的消息，请直接用文字提问。",
+        "I cannot read the quoted or forwarded message here; please ask with words.",
+    ),
     "no_text": ("请用文字、图片或文件提问。", "Ask me with words, a picture or a file."),
     # files of a message; {name} is one or several
     "file_unreadable": (

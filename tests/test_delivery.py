@@ -15,7 +15,8 @@ from bridge import pump
 from bridge.answer import Answer, answer_key
 from bridge.fastgpt import Delta
 from bridge.metrics import REPEATED
-from bridge.model import Recalled, Rejected, Show, Unreachable, Unsure, User
+from bridge.model import Rate, Recalled, Rejected, Show, Unreachable, Unsure, User, Vanished
+from bridge.pump import VANISHED_MOST
 from bridge.store import Job
 from tests.turnstage import PRIVATE, Stage
 
@@ -31,6 +32,14 @@ async def stage(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stage]:
     await made.engine.start(made.turns.run)
     yield made
     await made.engine.close(0.0)
+
+
+async def waiting_job(stage: Stage) -> Job:
+    """The job of the question "hello", which nobody works on."""
+    await stage.engine.start(None)
+    await stage.say("hello", 1)
+    [(key, body)] = await stage.engine._do(lambda db: db.execute("SELECT key, body FROM inbox").fetchall())
+    return Job(key, "lane", body)
 
 
 def repeated() -> float:
@@ -66,12 +75,10 @@ async def test_a_text_that_may_have_arrived_gets_a_place_and_is_not_sent_blindly
 async def test_a_text_that_was_about_to_be_sent_when_the_process_died_is_counted() -> None:
     stage = Stage()
     stage.screen.limits = dataclasses.replace(stage.screen.limits, places=False, interval=math.inf)
-    await stage.engine.start(None)
-    await stage.say("hello", 1)
-    [(key, body)] = await stage.engine._do(lambda db: db.execute("SELECT key, body FROM inbox").fetchall())
-    await stage.engine.put(Answer(attempt=0, whole=True, text="You asked: hello", attempting=0).row(key))
+    job = await waiting_job(stage)
+    await stage.engine.put(Answer(attempt=0, whole=True, text="You asked: hello", attempting=0).row(job.key))
     before = repeated()
-    assert await stage.turns.run(Job(key, "lane", body))
+    assert await stage.turns.run(job)
     assert stage.screen.finals == ["You asked: hello"]
     assert stage.app.asked == []
     assert repeated() == before + 1
@@ -133,6 +140,39 @@ async def test_a_part_that_is_too_big_goes_on_in_the_next(stage: Stage) -> None:
     await stage.say("hello", 1)
     await stage.screen.until(lambda: "".join(stage.screen.finals).count("word") == 150)
     assert len(stage.screen.finals) > 2
+
+
+async def test_parts_that_are_deleted_again_and_again_are_not_begun_for_ever(stage: Stage) -> None:
+    stage.screen.limits = dataclasses.replace(stage.screen.limits, places=True)
+    stage.screen.faults = [Vanished()] * (1 + VANISHED_MOST)
+    await stage.say("hello", 1)
+    await stage.say("next", 2)
+    await stage.screen.until(lambda: stage.screen.finals)
+    assert stage.screen.finals == ["You asked: next"]
+
+
+async def test_calls_of_a_show_that_failed_are_counted(stage: Stage) -> None:
+    stage.screen.limits = dataclasses.replace(stage.screen.limits, bot_rate=Rate(6, 3600))
+    failed = Unreachable()
+    failed.calls = 5
+    stage.screen.faults = [failed]
+    await stage.say("hello", 1)
+    await stage.screen.until(lambda: stage.screen.finals)
+    assert stage.bot.budget.spend("", asyncio.get_running_loop().time(), durable=True) > 0, "all six are used"
+
+
+async def test_an_answer_whose_last_call_arrives_while_it_is_parked_is_done() -> None:
+    stage = Stage()
+    stage.screen.limits = dataclasses.replace(stage.screen.limits, places=False, interval=math.inf)
+    job = await waiting_job(stage)
+
+    async def park() -> None:
+        job.halt("park")
+
+    stage.screen.on_visible = park
+    assert await stage.turns.run(job)
+    assert stage.screen.finals == ["You asked: hello"]
+    await stage.engine.close(0.0)
 
 
 # ------------------------------------------------------------------ a question that was taken back

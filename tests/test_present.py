@@ -235,6 +235,35 @@ def test_nothing_is_asked_for_while_nothing_is_new() -> None:
     assert presenter.wake_at() == math.inf
 
 
+def test_where_a_send_can_be_repeated_a_part_may_begin_with_its_final_text() -> None:
+    presenter = Presenter(Caps(fits=lambda text: True, live=True, idempotent=True), 0.0)
+    presenter.feed("Whole.", 0.0)
+    presenter.end()
+    assert presenter.next(0.0) == Show(text="Whole.", final=True)
+    assert not presenter.once
+
+
+def test_what_is_shown_before_the_words_does_not_hold_them_up() -> None:
+    presenter = Presenter(Caps(fits=lambda text: True, live=True, interval=0.3, slowest=3.0, previews=25), 0.0)
+    now = 0.0
+    for number in range(40):
+        now += 2.0
+        presenter.think(f"thought {number} ")
+        presenter.status(f"node {number}")
+        presenter.next(now)
+    presenter.feed("First words, and enough of them to show at once.", now)
+    assert presenter.wake_at() <= now + 0.3
+    first = presenter.next(now + 0.3)
+    assert first is not None
+    assert first.text.startswith("First words")
+
+
+def test_what_an_earlier_process_has_shown_is_not_replaced_by_a_status() -> None:
+    presenter = Presenter(Caps(fits=lambda text: True, live=True), 0.0, shown=1)
+    presenter.status("Searching")
+    assert presenter.next(60.0) is None
+
+
 def test_an_unchanged_preview_is_shown_again_before_it_fades() -> None:
     presenter = Presenter(Caps(fits=lambda text: True, live=True, places=False, lasts=20.0), 0.0)
     presenter.feed("x" * 50, 0.0)

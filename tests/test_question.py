@@ -145,10 +145,20 @@ async def test_what_the_platform_knows_more_of_a_message_reaches_the_app(stage: 
     assert stage.screen.finals[1] == "You asked: > the plan\n\nsee this"
 
 
+async def test_what_was_passed_on_is_the_question_and_not_cut_like_a_quote(stage: Stage) -> None:
+    long = "\n".join(f"line {number} of it" for number in range(500))
+    await stage.say("", 1, quotes=(Quote("1", long),))
+    await stage.screen.until(lambda: stage.app.asked)
+    assert str(stage.app.asked[0].content).endswith("> line 499 of it")
+    await stage.say("and?", 2, quotes=(Quote("other", long),))
+    await stage.screen.until(lambda: len(stage.app.asked) == 2)
+    assert "…\n\nand?" in str(stage.app.asked[1].content), "a cut quote says so"
+
+
 async def test_a_quote_of_which_nothing_is_known_does_not_make_a_question(stage: Stage) -> None:
     await stage.say("", 1, quotes=(Quote("lost"),))
     await stage.screen.until(lambda: stage.screen.finals)
-    assert stage.screen.finals[0].startswith("Ask me with words")
+    assert stage.screen.finals[0].startswith("I cannot read the quoted or forwarded message")
     assert stage.app.asked == []
 
 

@@ -37,3 +37,13 @@ def test_a_minute_stays_within_the_count_and_twelve_cost_little_more() -> None:
     long = shown_at(feishu, 720.0)
     assert len(long) <= 25 + 720 / LONGEST
     assert max(after - before for before, after in pairwise(long)) <= LONGEST
+
+
+def test_what_has_no_words_takes_none_of_their_previews() -> None:
+    rhythm = Rhythm(caps(0.3, 3.0, 25))
+    waits = [rhythm.wordless() for _ in range(12)]
+    assert waits[0] >= 3.0
+    assert waits == sorted(waits)
+    assert waits[-1] == LONGEST
+    assert rhythm.shown() == 0.3
+    assert Rhythm(caps(1.0)).wordless() == 1.0

@@ -26,15 +26,15 @@ from adapters.feishu.mode import Mode
 from adapters.feishu.options import Options
 from adapters.feishu.probe import findings
 from adapters.feishu.render import fits
+from adapters.feishu.spacing import Spacing
 from adapters.feishu.surface import AnswerSurface
 from adapters.feishu.webhook import Webhook
 from bridge.model import AnyEvent, Attachment, Caps, Finding, Host, Message, Rate, Receive, Surface
 
 __all__ = ["Adapter", "Options"]
 
-CHAT = Rate(10, 1)
-"""Calls for one chat: a card bears ten operations a second; a new card in a group is two calls, one of them a message,
-and a group bears five messages a second ("频控策略", "流式更新卡片")."""
+CARD = Rate(10, 1)
+"""Operations that a card bears ("流式更新卡片")."""
 TENANT = Rate(48, 3)
 """Calls of the bot: an API bears 50 a second and 1000 a minute for the whole company, and most calls are of one API."""
 LASTS = 240.0
@@ -52,6 +52,7 @@ class Adapter:
         self._intake = Intake(self._account)
         self._lookup = Lookup(self._account)
         self._mode = Mode(name, options.stream, options.console)
+        self._spacing = Spacing()
         self._connection: LongConnection | Webhook
         if options.mode == "webhook":
             self._connection = Webhook(
@@ -69,7 +70,9 @@ class Adapter:
             previews=25,
             grows=True,
             lasts=LASTS,
-            rate=CHAT,
+            idempotent=True,
+            rate=CARD,
+            rate_of="answer",
             bot_rate=TENANT,
             inbound=frozenset({"image", "file", "audio", "video"}),
             files=frozenset({"file"}),
@@ -84,7 +87,7 @@ class Adapter:
         await self._account.connect()
         try:
             async with self._intake.open(receive):
-                await self._connection.run()
+                await self._account.while_accepted(self._connection.run())
         finally:
             await self._api.close()
 
@@ -95,7 +98,7 @@ class Adapter:
         chat = to.conversation
         place = Place(chat.chat, to.id if isinstance(to, Message) else "", in_thread=bool(chat.thread))
         value = {"g": "1" if chat.kind == "group" else "", "t": chat.thread}
-        return AnswerSurface(self._api, self._mode, place, value, turn, resume, self._host.download)
+        return AnswerSurface(self._api, self._mode, self._spacing, place, value, turn, resume, self._host.download)
 
     async def typing(self, to: AnyEvent) -> None:
         """Feishu has no such sign."""

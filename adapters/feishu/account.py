@@ -4,7 +4,9 @@ Rules of this file:
 - such a call is drawn from the bot's budget like any other. Only the token call is not, because Feishu does not count
   it, nor is the first: a hold of the budget, which outlives a restart, must not keep the bot from receiving;
 - what the bot cannot go on without is repeated until it succeeds. The operator is told of the first failure in a row,
-  of the tenth and of the hundredth, and /readyz shows the last.
+  of the tenth and of the hundredth, and /readyz shows the last;
+- an app that the console says is not in use yet is told, and run all the same: the console saves the long connection
+  only while one is open, which is before the first version is published, and an administrator may enable it later.
 
 Source: page "获取机器人信息".
 """
@@ -14,13 +16,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from typing import Any
 
 import msgspec
 
 from adapters.feishu.api import Api
-from adapters.feishu.codes import UNAVAILABLE_FIX, Misconfigured
+from adapters.feishu.codes import UNAVAILABLE_FIX
+from adapters.feishu.schema import read
 from bridge.model import BridgeError, Fatal, Host, RateLimited, State, Unsure
 
 log = logging.getLogger(__name__)
@@ -62,7 +65,7 @@ class Account:
 
     async def connect(self) -> None:
         """Learn who we are, however long it takes; where Feishu takes no calls just now, what we were before will do.
-        Raises Fatal when the credentials are wrong, or the app has no bot or is not enabled."""
+        Raises Fatal when the credentials are wrong, or the app has no bot."""
         self._host.state(State("connecting"))
         info = None
         while info is None:
@@ -77,6 +80,22 @@ class Account:
                     await self.failed(error)
         self._failures = 0
         self.open_id, self.name = info.open_id, info.app_name
+        if info.activate_status in STOPPED:
+            log.warning("bot %s: the app %s: %s", self.bot, STOPPED[info.activate_status], UNAVAILABLE_FIX)
+
+    async def while_accepted(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do ``work`` until it ends. Raises what it raises, and Fatal, which breaks it off, as soon as Feishu does not
+        take the credentials any more."""
+        working, refused = asyncio.create_task(work), asyncio.create_task(self.api.refused())
+        try:
+            await asyncio.wait([working, refused], return_when=asyncio.FIRST_COMPLETED)
+            if refused.done():
+                raise refused.result()
+            await working
+        finally:
+            working.cancel()
+            refused.cancel()
+            await asyncio.gather(working, refused, return_exceptions=True)
 
     async def _before(self) -> Info | None:
         saved = await self._host.load(self._key)
@@ -123,14 +142,11 @@ class Account:
 
 
 def info_of(answer: Mapping[str, Any]) -> Info:
-    """Who we are, from the answer of bot/v3/info. Raises Misconfigured when the app is not enabled, and Unsure when the
-    answer is another one."""
+    """Who we are, from the answer of bot/v3/info. Raises Unsure when it is another one."""
     try:
-        info = msgspec.convert(answer.get("bot"), Info)
+        info = read(answer.get("bot"), Info)
     except msgspec.ValidationError:
         raise Unsure("Feishu does not say who the bot is") from None
-    if info.activate_status in STOPPED:
-        raise Misconfigured(f"the app {STOPPED[info.activate_status]}", UNAVAILABLE_FIX)
     if not info.open_id:
         raise Unsure("Feishu does not say who the bot is")
     return info

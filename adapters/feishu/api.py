@@ -32,7 +32,7 @@ from adapters.feishu.codes import (
     refusal,
 )
 from adapters.feishu.token import Token
-from bridge.model import BridgeError, Rejected, TooBig, Unreachable, Unsure
+from bridge.model import BridgeError, Fatal, Rejected, TooBig, Unreachable, Unsure
 
 TOKEN_PATH = "/open-apis/auth/v3/tenant_access_token/internal"  # noqa: S105 (an address)
 CALL_SECONDS, UPLOAD_SECONDS, CONNECT_SECONDS = 30.0, 60.0, 10.0
@@ -62,12 +62,16 @@ class Api:
         self._token = Token(self._fetch_token)
 
     async def close(self) -> None:
-        """End what goes on behind the calls. The session stays open: it is not ours."""
+        """End what goes on behind the calls; calls can still be made. The session stays open: it is not ours."""
         await self._token.close()
 
     async def authorize(self) -> None:
         """Get a token, unless there is one. Raises Fatal when the credentials are wrong, else what ``call`` does."""
         await self._token.get()
+
+    async def refused(self) -> Fatal:
+        """Waits until Feishu does not take the credentials (any more), and brings what says so."""
+        return await self._token.refused()
 
     async def call(
         self,

@@ -33,9 +33,11 @@ _FIXES = {
     NOT_ALLOWED: "add it in the developer console (Security Settings)",
 }
 
+PUBLISH = "grant it in the developer console (Permissions & Scopes) and publish a version"
+
 QUOTA_WAIT = 600.0
 """Seconds until a call is worth a try when the month's quota is used up: it may have been raised."""
-APP_WAIT, CHAT_WAIT, CLICK_WAIT = 5.0, 1.0, 0.5
+APP_WAIT, CHAT_WAIT = 5.0, 1.0
 """Seconds to wait where Feishu does not say how long."""
 
 _MOST = 120
@@ -45,7 +47,7 @@ _SENTENCE = re.compile(r"[.。!！](?=\s|$|[^\x00-\x7f])|[\r\n]|;? *ErrorValue")
 _LIST = re.compile(r"\[([^\]]*)\]")
 _SCOPE = re.compile(r"\w+(?:[:.][\w.-]+)+", re.ASCII)
 
-_Kind = Literal["app limit", "chat limit", "click", "quota", "busy", "token", "scope", "console", "closed", "too big"]
+_Kind = Literal["app limit", "chat limit", "quota", "busy", "token", "scope", "console", "closed", "too big"]
 
 _TABLE: Mapping[int, tuple[_Kind, str]] = {
     # limits: each API counts per app and company, messages also per user and group (5 a second), cards per card
@@ -54,13 +56,13 @@ _TABLE: Mapping[int, tuple[_Kind, str]] = {
     11247: ("app limit", "the app sends too often"),
     11233: ("chat limit", "too many messages for this chat"),
     230020: ("chat limit", "too many calls for this chat or message"),
-    200810: ("click", "a user is just using the card"),
     99991403: ("quota", "the company's API calls of this month are used up"),
     # passing faults: the same call may work in a moment, and may have worked
     2200: ("busy", ""),
     1663: ("busy", ""),
     300000: ("busy", ""),
     300120: ("busy", ""),
+    200810: ("busy", "a user is just using the card"),
     230049: ("busy", ""),  # a message with this uuid is on its way
     # the token
     99991661: ("token", ""),
@@ -139,8 +141,6 @@ def refusal(code: int, message: str, retry_after: float | None, status: int, log
     match kind:
         case "chat limit":
             return RateLimited(CHAT_WAIT if retry_after is None else retry_after, text)
-        case "click":
-            return RateLimited(CLICK_WAIT, text)
         case "quota":
             return QuotaUsedUp(QUOTA_WAIT, text, whole_bot=True)
         case "token":

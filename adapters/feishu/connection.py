@@ -31,6 +31,7 @@ from adapters.feishu.account import TOLD, Account, backoff
 from adapters.feishu.endpoint import Settings, TooMany, endpoint, refused
 from adapters.feishu.frames import DATA, Fragments, Frame, ack, decode, ping
 from adapters.feishu.intake import Intake, event_id, read_json
+from adapters.feishu.schema import read
 from bridge.model import BridgeError, Fatal, Host, State, Unreachable
 
 log = logging.getLogger(__name__)
@@ -171,14 +172,13 @@ class LongConnection:
     def _on_frame(self, socket: aiohttp.ClientWebSocketResponse, data: bytes) -> None:
         try:
             frame = decode(data)
+            payload = self._fragments.add(frame, time.monotonic()) if frame.method == DATA else None
         except ValueError as error:
             log.error("bot %s: a frame cannot be read and is skipped: %s", self._account.bot, error)
             return
         if frame.method != DATA:
             self._on_control(frame)
-            return
-        payload = self._fragments.add(frame, time.monotonic())
-        if payload is not None:
+        elif payload is not None:
             take = asyncio.create_task(self._take(payload))
             self._takes.add(take)
             take.add_done_callback(self._takes.discard)
@@ -189,8 +189,8 @@ class LongConnection:
     def _on_control(self, frame: Frame) -> None:
         """A pong may bring new settings. Those that cannot be read change nothing."""
         if frame.headers.get("type") == "pong" and frame.payload:
-            with suppress(msgspec.MsgspecError):
-                self._settings = msgspec.json.decode(frame.payload, type=Settings)
+            with suppress(ValueError, RecursionError):
+                self._settings = read(msgspec.json.decode(frame.payload), Settings)
 
     async def _answer(self, socket: aiohttp.ClientWebSocketResponse, frame: Frame, take: asyncio.Task[_Taken]) -> None:
         """Acknowledge an event when it is taken in, or refuse it when that takes too long."""

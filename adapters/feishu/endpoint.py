@@ -2,7 +2,8 @@
 
 Rules of this file:
 - the address holds a ticket and a key for one connection: it is never logged, nor are errors that may quote it;
-- what only the operator can put right is Fatal and says what to do; all else is worth another try.
+- what only the operator can put right is Fatal and says what to do; all else is worth another try;
+- of an answer the code is judged first: beside one that refuses, the rest may be anything.
 
 Source: ``ws`` in lark-oapi (endpoint call, codes, handshake headers), page "使用长连接接收事件".
 """
@@ -10,13 +11,14 @@ Source: ``ws`` in lark-oapi (endpoint call, codes, handshake headers), page "使
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
 import aiohttp
 import msgspec
 
 from adapters.feishu.codes import CREDENTIALS, CREDENTIALS_FIX, Misconfigured
+from adapters.feishu.schema import read
 from bridge.model import BridgeError, Unreachable
 
 PATH = "/callback/ws/endpoint"
@@ -47,17 +49,17 @@ class Settings(msgspec.Struct, frozen=True):
     @property
     def ping(self) -> float:
         """Between two pings."""
-        return min(max(self.PingInterval, PING[0]), PING[1])
+        return max(PING[0], min(self.PingInterval, PING[1]))
 
     @property
     def nonce(self) -> float:
         """The most to wait after a loss, at random: not all clients of a server that ends shall come at once."""
-        return min(max(self.ReconnectNonce, 0.0), NONCE_MOST)
+        return max(0.0, min(self.ReconnectNonce, NONCE_MOST))
 
     @property
     def reconnect(self) -> float:
         """The most between two tries that fail."""
-        return min(max(self.ReconnectInterval, 1.0), RECONNECT_MOST)
+        return max(1.0, min(self.ReconnectInterval, RECONNECT_MOST))
 
 
 class Endpoint(NamedTuple):
@@ -81,7 +83,7 @@ class _Data(msgspec.Struct):
 class _Answer(msgspec.Struct):
     code: int
     msg: str = ""
-    data: _Data | None = None
+    data: Any = None
 
 
 async def endpoint(
@@ -104,21 +106,20 @@ async def endpoint(
     except (aiohttp.ClientError, TimeoutError) as error:
         raise Unreachable(f"Feishu cannot be reached ({type(error).__name__})") from None
     try:
-        answer = msgspec.json.decode(body, type=_Answer)
-    except msgspec.MsgspecError:
+        answer = read(msgspec.json.decode(body), _Answer)
+    except (ValueError, RecursionError):
         raise Unreachable(f"Feishu gives no long connection (HTTP {status})") from None
     if answer.code:
         raise _refusal(answer.code, answer.msg)
-    return _read(answer.data)
+    return _told(answer.data)
 
 
-def _read(data: _Data | None) -> Endpoint:
+def _told(value: Any) -> Endpoint:
     try:
-        assert data is not None
-        parts = urlsplit(data.URL)
-        query = parse_qs(parts.query)
+        data = read(value, _Data)
+        query = parse_qs(urlsplit(data.URL).query)
         service = int(query["service_id"][0])
-    except (AssertionError, LookupError, ValueError):
+    except (LookupError, ValueError):  # msgspec.ValidationError is a ValueError
         raise Unreachable("Feishu gives no address for the long connection") from None
     return Endpoint(data.URL, service, query.get("device_id", ["unknown"])[0], data.ClientConfig)
 

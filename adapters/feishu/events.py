@@ -78,7 +78,7 @@ def _opened(payload: dict[str, Any]) -> tuple[FsHeader, dict[str, Any]]:
 def _message(bot: str, open_id: str, received: FsReceived) -> Message | None:
     if received.sender.sender_type != "user":
         return None
-    message = received.message
+    message = read(received.message, FsEventMessage)
     mentions = mentions_of(message.mentions, open_id)
     said, quotes = content_of(message.message_type, message.content, mentions, message.message_id), _quotes(message)
     if message.message_type == "merge_forward":
@@ -124,7 +124,7 @@ def _press(bot: str, header: FsHeader, pressed: FsCardAction) -> Press | None:
             thread=str(value.get("t", "")),
         ),
         user=_user(pressed.operator),
-        at=_seconds(header.create_time),
+        at=_seconds(header.stamp),
         target=place.open_message_id,
         key=str(key),
         values=_values(pressed.action),
@@ -150,7 +150,7 @@ def _recalled(bot: str, header: FsHeader, recalled: FsRecalled) -> Recalled:
         id=header.event_id,
         conversation=Conversation(bot=bot, chat=recalled.chat_id, kind="group"),
         user=User(""),
-        at=_seconds(header.create_time),
+        at=_seconds(header.stamp),
         target=recalled.message_id,
     )
 
@@ -163,7 +163,7 @@ def _reacted(bot: str, header: FsHeader, reaction: FsReaction) -> Reacted | None
         id=header.event_id,
         conversation=Conversation(bot=bot, chat="", kind="group"),
         user=_user(reaction.user_id),
-        at=_seconds(header.create_time),
+        at=_seconds(header.stamp),
         target=reaction.message_id,
         emoji=reaction.reaction_type.emoji_type,
         added=header.event_type == "im.message.reaction.created_v1",
@@ -175,7 +175,7 @@ def _added(bot: str, header: FsHeader, added: FsBotChat) -> Entered:
         id=header.event_id,
         conversation=Conversation(bot=bot, chat=added.chat_id, kind="group", name=added.name),
         user=_user(added.operator_id),
-        at=_seconds(header.create_time),
+        at=_seconds(header.stamp),
         first=True,
     )
 
@@ -187,7 +187,7 @@ def _entered(bot: str, header: FsHeader, entered: FsChatEntered) -> Entered:
         id="first" if first else header.event_id,
         conversation=Conversation(bot=bot, chat=entered.chat_id, kind="private"),
         user=_user(entered.operator_id),
-        at=_seconds(header.create_time),
+        at=_seconds(header.stamp),
         first=first,
     )
 

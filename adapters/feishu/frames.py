@@ -23,6 +23,8 @@ PART_AGE = 5.0
 """Seconds that the parts of an event wait for the next one."""
 PARTS_MOST = 16 << 20
 """Bytes of all the parts that wait."""
+DIGITS = 9
+"""Of a number in a header, at most."""
 
 _Wire = lark.frame_type()
 
@@ -138,4 +140,4 @@ class _Set:
 
 def _number(frame: Frame, header: str, default: int) -> int:
     text = frame.headers.get(header, "")
-    return int(text) if text.isascii() and text.isdecimal() else default
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= DIGITS else default

@@ -83,7 +83,7 @@ class Intake:
         if chat:
             log.info("bot %s: removed from chat %s", self._bot, chat)
         if isinstance(event, Message) and (age := time.time() - event.at) > STALE:
-            log.info("bot %s: message %s is dropped: it is %.0f s old", self._bot, event.id, age)
+            log.warning("bot %s: message %s is dropped: it is %.0f s old", self._bot, event.id, age)
             return None
         return event
 

@@ -2,7 +2,8 @@
 
 Rules of this file:
 - nobody waits long for it, and no failure leaves it: what cannot be had stays empty;
-- a permission that is missing is told once, and asked for again after an hour: it may have been granted;
+- a permission that is missing is told once, and asked for again after an hour: it may have been granted. Where Feishu
+  does not answer, or wants fewer calls, nobody waits for the same a minute long;
 - names are kept for a day, quotes are not kept: their texts belong to the store.
 
 Source: pages "获取单个用户信息", "获取群信息", "获取指定消息的内容".
@@ -22,7 +23,7 @@ from urllib.parse import quote as url_quote
 import msgspec
 
 from adapters.feishu.account import Account
-from adapters.feishu.codes import MissingScope
+from adapters.feishu.codes import PUBLISH, MissingScope
 from adapters.feishu.content import Said, content_of, forwarded, mentions_of
 from adapters.feishu.schema import FsItem, read
 from bridge.model import BridgeError, Conversation, Message, Quote, Rejected, Unsure, User
@@ -30,8 +31,13 @@ from bridge.model import BridgeError, Conversation, Message, Quote, Rejected, Un
 log = logging.getLogger(__name__)
 
 PATIENCE = 10.0
-"""Seconds for one look-up; ``ROOM`` of them for the wait until the budget has room for it."""
+"""Seconds for one look-up of a message."""
+NAME_PATIENCE = 3.0
+"""Seconds for one of a name: an answer does without."""
 ROOM = 3.0
+"""Seconds of these to wait until the budget has room for the call."""
+PAUSE = 60.0
+"""Seconds without look-ups of a kind after one that failed."""
 KNOWN, UNKNOWN = 24 * 3600.0, 3600.0
 """Seconds for which a name is kept, and for which it is not asked for again when there is none or we may not."""
 MOST = 5_000
@@ -66,9 +72,9 @@ class Lookup:
         self._account = account
         self._users = _Names(self._user, clock)
         self._chats = _Names(self._chat, clock)
-        self._contact = _Source(account, "the names of users", clock)
-        self._groups = _Source(account, "the names of groups", clock)
-        self._messages = _Source(account, "quoted messages", clock)
+        self._contact = _Source(account, "the names of users", NAME_PATIENCE, clock)
+        self._groups = _Source(account, "the names of groups", NAME_PATIENCE, clock)
+        self._messages = _Source(account, "quoted and forwarded messages", PATIENCE, clock, level=logging.WARNING)
 
     async def complete(self, message: Message) -> Message:
         """The message with the name of its user and of its group, and with what its bare quotes say."""
@@ -109,29 +115,51 @@ class Lookup:
 
 
 class _Source:
-    """Calls of one kind, which brings ``what``. While a permission for them is missing they are not made."""
+    """Calls of one kind, which bring ``what``. While a permission for them is missing, or Feishu has trouble with them,
+    they are not made. ``patience`` in seconds; ``level`` is the log's for a missing permission."""
 
-    def __init__(self, account: Account, what: str, clock: Clock) -> None:
+    def __init__(
+        self, account: Account, what: str, patience: float, clock: Clock, *, level: int = logging.INFO
+    ) -> None:
         self._account = account
         self._what = what
+        self._patience = patience
         self._clock = clock
+        self._level = level
+        self._told = False
         self._closed_until = -math.inf
 
     async def get(self, path: str, kind: type[_T], query: dict[str, str] | None = None) -> _T:
         """``data`` of the answer. Raises a BridgeError."""
         if self._clock() < self._closed_until:
-            raise BridgeError("a permission was missing a while ago")
+            raise BridgeError("it could not be asked for a while ago")
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(self._patience):
                 answer = await self._account.call("GET", path, query=query, durable=False, within=ROOM)
-            return read(answer.get("data") or {}, kind)
         except MissingScope as error:
-            if self._closed_until == -math.inf:
-                log.info("bot %s: %s are not looked up: %s", self._account.bot, self._what, error)
-            self._closed_until = self._clock() + UNKNOWN
+            self._tell(error)
+            self._close(UNKNOWN)
             raise
-        except (TimeoutError, msgspec.ValidationError) as error:
-            raise Unsure(f"Feishu did not answer as expected ({type(error).__name__})") from None
+        except Rejected:
+            raise
+        except BridgeError:
+            self._close(PAUSE)
+            raise
+        except TimeoutError:
+            self._close(PAUSE)
+            raise Unsure(f"Feishu did not answer within {self._patience:.0f} s") from None
+        try:
+            return read(answer.get("data") or {}, kind)
+        except msgspec.ValidationError:
+            raise Unsure("Feishu did not answer as expected") from None
+
+    def _close(self, seconds: float) -> None:
+        self._closed_until = self._clock() + seconds
+
+    def _tell(self, error: MissingScope) -> None:
+        if not self._told:
+            log.log(self._level, "bot %s: %s are not looked up: %s; %s", self._account.bot, self._what, error, PUBLISH)
+        self._told = True
 
 
 class _Names:
@@ -142,13 +170,21 @@ class _Names:
         self._clock = clock
         self._kept: OrderedDict[str, tuple[float, str]] = OrderedDict()
         """Each with the time until which it holds."""
+        self._asked: dict[str, asyncio.Task[str]] = {}
 
     async def of(self, key: str) -> str:
-        """The name, or nothing."""
+        """The name, or nothing. Whoever asks for one that is being asked for waits for the same call."""
         until, name = self._kept.get(key, (-math.inf, ""))
         if self._clock() < until:
             self._kept.move_to_end(key)
             return name
+        task = self._asked.get(key)
+        if task is None:
+            task = self._asked[key] = asyncio.create_task(self._found(key))
+            task.add_done_callback(lambda _: self._asked.pop(key))
+        return await asyncio.shield(task)
+
+    async def _found(self, key: str) -> str:
         try:
             name = await self._find(key)
         except MissingScope:

@@ -41,32 +41,35 @@ class MessagePart(Part):
             if self._mode.name != "off":
                 await self._put(op)
             return False
-        await self._put_whole(op)
+        if await self._put_whole(op) and self._pictures.wanted(op):
+            return True
         if await self._pictures.bring(op):
             await self._put_whole(op)
         return False
 
-    async def _put_whole(self, op: Show) -> None:
+    async def _put_whole(self, op: Show) -> bool:
         try:
-            await self._put(op)
+            return await self._put(op)
         except Refused as refusal:
             if not self._pictures.keys:
                 raise
             self._pictures.refused(refusal)
-            await self._put(op)
+            return await self._put(op)
 
-    async def _put(self, op: Show) -> None:
+    async def _put(self, op: Show) -> bool:
+        """False: it is there already."""
         images = self._pictures.keys if op.final else {}
         content = card(op, self._value, streaming=False, images=images)
         text = dumped(content)
         if text == self._shown:
-            return
+            return False
         self._shown = ""
         if self.row.message:
             await self._messages.change(self.row.message, content)
         else:
             self.row.message = await self._messages.send("interactive", content, self.number, self.row.lost)
         self._shown = text
+        return True
 
 
 class PostPart(Part):

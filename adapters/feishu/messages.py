@@ -5,7 +5,8 @@ Rules of this file:
   instead of sending a second one (im/v1/messages, "uuid");
 - a question that was recalled is not answered elsewhere (Gone); a message of our own that is gone needs a new place
   (Vanished);
-- a place that knows no threads is answered without one, from then on.
+- a place that knows no threads is answered without one, from then on;
+- a bot that may not send at all waits for its operator: the answer is kept (Fatal).
 
 Source: Server API, im/v1 messages: create, reply, patch, delete.
 """
@@ -20,7 +21,8 @@ from typing import Any
 import msgspec
 
 from adapters.feishu.api import Api
-from adapters.feishu.codes import Refused
+from adapters.feishu.codes import PUBLISH, Misconfigured, MissingScope, Refused
+from adapters.feishu.spacing import Spacing
 from bridge.model import Gone, Vanished
 
 log = logging.getLogger(__name__)
@@ -28,6 +30,8 @@ log = logging.getLogger(__name__)
 PATH = "/open-apis/im/v1/messages"
 RECALLED = {230011, 231003}
 """The message was recalled, deleted, or never was."""
+SENDING = {"im:message:send_as_bot", "im:message:send", "im:message"}
+"""Any of these permissions is enough to send any kind of message."""
 NO_THREADS = {230071, 230072}
 """Threads are not supported here; the message is part of a merged one."""
 
@@ -63,10 +67,11 @@ class Calls:
 
 
 class Messages:
-    """``turn`` seeds the uuids."""
+    """``turn`` seeds the uuids; ``spacing`` is the bot's."""
 
-    def __init__(self, calls: Calls, place: Place, turn: str) -> None:
+    def __init__(self, calls: Calls, spacing: Spacing, place: Place, turn: str) -> None:
         self._calls = calls
+        self._spacing = spacing
         self._place = place
         self._in_thread = place.in_thread
         self._turn = turn
@@ -74,12 +79,21 @@ class Messages:
     async def send(self, kind: str, content: Mapping[str, Any], *what: object) -> str:
         """The id of a new message of the ``msg_type`` kind; ``what`` tells it from the others of this answer.
 
-        Raises Gone when the question was recalled, and what Api.call raises.
+        Raises Gone when the question was recalled, Misconfigured when the bot may not send, and what Api.call raises.
         """
+        await self._spacing.turn(self._place.chat)
         body = {"msg_type": kind, "content": dumped(content), "uuid": uuid(self._turn, kind, *what)}
-        if not self._place.reply_to:
+        try:
+            if self._place.reply_to:
+                return await self._reply(body)
             body["receive_id"] = self._place.chat
             return _id(await self._calls.call("POST", PATH, body, {"receive_id_type": "chat_id"}))
+        except MissingScope as refusal:
+            if SENDING.isdisjoint(refusal.scopes):
+                raise
+            raise Misconfigured("without im:message:send_as_bot nothing can be answered", PUBLISH) from None
+
+    async def _reply(self, body: dict[str, Any]) -> str:
         path = f"{PATH}/{self._place.reply_to}/reply"
         try:
             try:

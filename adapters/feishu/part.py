@@ -62,7 +62,7 @@ class Part(ABC):
                 raise
             return False
         except Vanished:
-            self.forget()
+            await self.remove()  # the card is gone, but perhaps not the message that shows it
             raise
 
     async def remove(self) -> None:

@@ -48,6 +48,10 @@ class Pictures:
         self.keys = dict(known)
         """Address -> image key, of all that Feishu has."""
 
+    def wanted(self, op: Show) -> bool:
+        """Are there any that were not tried yet?"""
+        return not op.plain and self._mode.can("uploads") and not self._tried.issuperset(pictures(op.text)[:MOST])
+
     async def bring(self, op: Show) -> bool:
         """Upload the pictures of the text that are new. True when there is another key."""
         if op.plain:

@@ -2,29 +2,31 @@
 
 Rules of this file:
 - it asks, and changes nothing: no message is sent, and the long connection that is asked for is not opened;
-- what the platform does not tell is listed, so that the operator looks for himself.
+- what the platform does not tell is listed, so that the operator looks for himself;
+- where Feishu takes no calls just now, one row says so, and no more permissions are asked for.
 
 Source: pages "查询租户授权状态", "接收消息", "获取消息中的资源文件", "使用长连接接收回调", those of the calls tried.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Sequence, Set
 from typing import Any, NamedTuple
 
 import msgspec
 
-from adapters.feishu.account import INFO, TIMEOUT, Account, info_of
-from adapters.feishu.codes import Misconfigured, MissingScope
+from adapters.feishu.account import INFO, STOPPED, TIMEOUT, Account, info_of
+from adapters.feishu.codes import PUBLISH, UNAVAILABLE_FIX, Misconfigured, MissingScope, QuotaUsedUp
 from adapters.feishu.endpoint import TooMany, endpoint
 from adapters.feishu.options import Options
-from bridge.model import BridgeError, Finding, Host, Rejected
+from adapters.feishu.webhook import address
+from bridge.model import BridgeError, Finding, Host, RateLimited, Rejected, Unreachable, Unsure
 
 SCOPES = "/open-apis/application/v6/scopes"
 GRANTED = 1
 """``grant_status`` of a scope that the app has."""
-PUBLISH = "grant it in the developer console (Permissions & Scopes) and publish a version"
 NETWORK = "look at the network, at proxy and at domain"
+REFUSED = "look the code up in Feishu's documentation"
 EVENTS = (
     "im.message.receive_v1",
     "im.message.recalled_v1",
@@ -48,6 +50,7 @@ MESSAGES = Need(
     required=False,
 )
 GROUPS = Need(("im:chat:readonly", "im:chat:read", "im:chat"), "groups have no names", required=False)
+_CONTACTS = ("contact:contact:readonly_as_app", "contact:contact:access_as_app", "contact:contact:readonly")
 NEEDS = (
     Need(("im:message.p2p_msg:readonly", "im:message.p2p_msg"), "private messages do not come"),
     Need(
@@ -59,7 +62,8 @@ NEEDS = (
     CARDS,
     MESSAGES,
     GROUPS,
-    Need(("contact:user.base:readonly",), "users have no names", required=False),
+    Need(("contact:contact.base:readonly", *_CONTACTS), "users have no names", required=False),  # the call
+    Need(("contact:user.base:readonly", *_CONTACTS), "users have no names", required=False),  # its field ``name``
 )
 TRIALS: tuple[tuple[Need, str, str, dict[str, Any] | None], ...] = (
     (CARDS, "PATCH", "/open-apis/cardkit/v1/cards/0/settings", {"settings": "{}", "sequence": 1}),
@@ -75,35 +79,46 @@ async def findings(account: Account, host: Host, options: Options) -> list[Findi
         await account.api.authorize()
     except BridgeError as error:
         return [_failed(error)]
-    rows = [Finding(True, f"the credentials are those of {account.api.app_id}"), await _bot(account)]
+    rows = [Finding(True, f"the credentials are those of {account.api.app_id}")]
+    limited = False
+    try:
+        rows.append(await _bot(account))
+    except BridgeError as error:
+        rows.append(_failed(error))
+        limited = isinstance(error, RateLimited)
     if options.mode == "websocket":
-        rows.append(await _long_connection(account, host, options))
+        rows.append(await _long_connection(host, options))
     else:
         rows += _webhook(account, host, options)
-    return [*rows, *await _scopes(account), _console(options)]
+    scopes, unknown = ([], NEEDS) if limited else await _scopes(account)
+    return [*rows, *scopes, _console(options, unknown)]
 
 
 def _failed(error: BridgeError) -> Finding:
     if isinstance(error, Misconfigured):
         return Finding(False, error.what, error.fix)
-    return Finding(False, str(error), NETWORK)
+    if isinstance(error, QuotaUsedUp):
+        return Finding(False, str(error), "wait for the next month, or ask for a larger plan")
+    if isinstance(error, RateLimited):
+        return Finding(False, str(error), "try again later")
+    return Finding(False, str(error), NETWORK if isinstance(error, Unreachable | Unsure) else REFUSED)
 
 
 async def _bot(account: Account) -> Finding:
-    try:
-        info = info_of(await account.api.call("GET", INFO, timeout=TIMEOUT))
-    except BridgeError as error:
-        return _failed(error)
+    """Raises what Api.call raises."""
+    info = info_of(await account.api.call("GET", INFO, timeout=TIMEOUT))
+    if info.activate_status in STOPPED:
+        return Finding(False, f"the app {STOPPED[info.activate_status]}", UNAVAILABLE_FIX)
     return Finding(True, f"its bot is {info.app_name!r} ({info.open_id})")
 
 
 # ------------------------------------------------------------------ how events come
 
 
-async def _long_connection(account: Account, host: Host, options: Options) -> Finding:
-    session, proxy = host.connection(options.domain)
+async def _long_connection(host: Host, options: Options) -> Finding:
+    session, proxy = host.connection(options.origin)
     try:
-        await endpoint(session, proxy, options.domain.rstrip("/"), options.app_id, options.app_secret)
+        await endpoint(session, proxy, options.origin, options.app_id, options.app_secret)
     except TooMany:
         return Finding(False, "the app has its 50 long connections already", "stop what else runs with this app_id")
     except BridgeError as error:
@@ -112,9 +127,7 @@ async def _long_connection(account: Account, host: Host, options: Options) -> Fi
 
 
 def _webhook(account: Account, host: Host, options: Options) -> list[Finding]:
-    if not host.public_url:
-        return [Finding(False, "mode: webhook, but there is no http.public_url", "set it to our address")]
-    url = f"{host.public_url}/hooks/{account.bot}"
+    url = address(host, account.bot)
     rows = [Finding(True, f"Feishu must know {url} as the request URL of events and of callbacks")]
     if not options.encrypt_key:
         fix = "for more, set encrypt_key here and in the developer console"
@@ -130,15 +143,16 @@ class _Scope(msgspec.Struct, frozen=True):
     grant_status: int
 
 
-async def _scopes(account: Account) -> list[Finding]:
+async def _scopes(account: Account) -> tuple[list[Finding], Sequence[Need]]:
+    """The rows, and the needs of which nothing is known."""
     try:
         answer = await account.api.call("GET", SCOPES, timeout=TIMEOUT)
         listed = msgspec.convert(answer["data"]["scopes"], list[_Scope])
     except (Rejected, LookupError, TypeError, msgspec.ValidationError):
-        return [await _tried(account, *trial) for trial in TRIALS]
+        return await _tried_out(account)
     except BridgeError as error:
-        return [_failed(error)]
-    return list(_compared({scope.scope_name for scope in listed if scope.grant_status == GRANTED}))
+        return [_failed(error)], NEEDS
+    return list(_compared({scope.scope_name for scope in listed if scope.grant_status == GRANTED})), ()
 
 
 def _compared(granted: Set[str]) -> Iterator[Finding]:
@@ -150,16 +164,26 @@ def _compared(granted: Set[str]) -> Iterator[Finding]:
             yield _missing(need)
 
 
-async def _tried(account: Account, need: Need, method: str, path: str, body: dict[str, Any] | None) -> Finding:
+async def _tried_out(account: Account) -> tuple[list[Finding], Sequence[Need]]:
     """Where the list of the scopes is not to be had."""
+    rows, known = [], []
+    try:
+        for need, method, path, body in TRIALS:
+            rows.append(await _tried(account, need, method, path, body))
+            known.append(need)
+    except BridgeError as error:
+        rows.append(_failed(error))
+    return rows, [need for need in NEEDS if need not in known]
+
+
+async def _tried(account: Account, need: Need, method: str, path: str, body: dict[str, Any] | None) -> Finding:
+    """Raises what Api.call raises, but for refusals."""
     try:
         await account.api.call(method, path, body, timeout=TIMEOUT)
     except MissingScope:
         return _missing(need)
     except Rejected:
         pass
-    except BridgeError as error:
-        return _failed(error)
     return Finding(True, f"granted: {' or '.join(need.scopes)}")
 
 
@@ -167,10 +191,12 @@ def _missing(need: Need) -> Finding:
     return Finding(not need.required, f"without {need.scopes[0]} {need.without}", PUBLISH)
 
 
-def _console(options: Options) -> Finding:
+def _console(options: Options, unknown: Sequence[Need]) -> Finding:
     way = "the long connection" if options.mode == "websocket" else "the request URL"
+    scopes = ", ".join(need.scopes[0] for need in unknown)
     text = (
-        f"look for yourself in the developer console: the events {', '.join(EVENTS)} and the callback"
+        f"look for yourself in the developer console: {f'the permissions {scopes} are granted; ' if unknown else ''}"
+        f"the events {', '.join(EVENTS)} and the callback"
         f" card.action.trigger are subscribed, both by {way}; the newest version is published, and available to all"
         " who shall use the bot"
     )

@@ -2,7 +2,8 @@
 
 Rules of this file:
 - a field is named here when something reads it; all others are skipped, so a newer platform changes nothing;
-- what Feishu calls optional has a default. A missing field without one, or a wrong type, fails the conversion;
+- what Feishu calls optional has a default, and so has what a message can do without. A missing field without one, or a
+  wrong type, fails the conversion;
 - Feishu writes null for what is not there and numbers as strings: ``read`` takes both.
 
 Sources: the pages of each event, 消息管理概述 (ids, senders, mentions) and 接收消息内容结构 (contents).
@@ -35,11 +36,20 @@ def _clean(value: Any) -> Any:
 
 
 class FsHeader(msgspec.Struct, frozen=True):
-    """``create_time``: milliseconds, of a card callback microseconds."""
+    """``create_time``: milliseconds, of a card callback microseconds. Messages have their own: here, theirs may be
+    anything."""
 
     event_id: str = ""
     event_type: str = ""
-    create_time: int = 0
+    create_time: Any = 0
+
+    @property
+    def stamp(self) -> int:
+        """``create_time``, or 0 when it is no number."""
+        try:
+            return read(self.create_time, int)
+        except msgspec.ValidationError:
+            return 0
 
 
 class FsEnvelope(msgspec.Struct, frozen=True):
@@ -58,7 +68,7 @@ class FsUser(msgspec.Struct, frozen=True):
 class FsMention(msgspec.Struct, frozen=True):
     """``key`` (``@_user_1``, ``@_all``) stands in the content. ``id`` is an open_id, in events within an object."""
 
-    key: str
+    key: str = ""
     id: FsUser | str = ""
     name: str = ""
 
@@ -71,9 +81,9 @@ class FsMention(msgspec.Struct, frozen=True):
 
 
 class FsSender(msgspec.Struct, frozen=True):
-    """``sender_type``: user; app and others are announced."""
+    """``sender_type``: user; app and others are announced, and need have no ``sender_id``."""
 
-    sender_id: FsUser
+    sender_id: FsUser = FsUser()
     sender_type: str = "user"
 
 
@@ -95,10 +105,10 @@ class FsEventMessage(msgspec.Struct, frozen=True):
 
 
 class FsReceived(msgspec.Struct, frozen=True):
-    """im.message.receive_v1"""
+    """im.message.receive_v1. ``message`` is an FsEventMessage; what apps write is not read as one."""
 
     sender: FsSender
-    message: FsEventMessage
+    message: dict[str, Any]
 
 
 class FsBotChat(msgspec.Struct, frozen=True):

@@ -9,7 +9,8 @@ Rules of this file:
   pump shows an unchanged preview again for that (``Caps.lasts``). Should it have ended all the same, it is switched on
   once more; if that does not help, the card is replaced as a whole from then on;
 - the end comes in this order: the text, so that the typing on the screen is right; streaming off, with a new summary,
-  because no button works and nobody can forward the card before; the last layout; pictures, which take a while;
+  because no button works and nobody can forward the card before; the last layout; pictures, which take a while, after
+  what is there was kept (staged). Should streaming refuse to end, the last layout ends it;
 - what is not known of the screen (after a restart, after a call without an answer) is shown again.
 
 Source: the pages "流式更新卡片", "流式更新文本".
@@ -24,7 +25,7 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from adapters.feishu import card as cards
-from adapters.feishu.codes import Refused
+from adapters.feishu.codes import MissingScope, Refused
 from adapters.feishu.entity import Entity, created
 from adapters.feishu.layout import Layout, layout
 from adapters.feishu.messages import Calls, Messages
@@ -86,9 +87,8 @@ class CardPart(Part):
         if not self.row.message:
             await self._send(self._entity)
         if op.final:
-            await self._settle(self._entity, op)
-        else:
-            await self._grow(self._entity, op)
+            return await self._settle(self._entity, op)
+        await self._grow(self._entity, op)
         return False
 
     # ------------------------------------------------------------ a new card
@@ -163,25 +163,38 @@ class CardPart(Part):
 
     # ------------------------------------------------------------ the end
 
-    async def _settle(self, entity: Entity, op: Show) -> None:
+    async def _settle(self, entity: Entity, op: Show) -> bool:
         await self._end_text(entity, op)
-        summary = cards.summary(op)
-        if self._summary != summary:
-            self._opened, self._summary = _NEVER, None
-            await entity.close(summary)
-            self._summary = summary
-        await self._show_whole(entity, op)
+        await self._close(entity, cards.summary(op))
+        fresh = await self._show_whole(entity, op)
+        if fresh and self._pictures.wanted(op):
+            return True
         if await self._pictures.bring(op):
             await self._show_whole(entity, op)
+        return False
 
-    async def _show_whole(self, entity: Entity, op: Show) -> None:
+    async def _close(self, entity: Entity, summary: str) -> None:
+        if self._summary == summary:
+            return
+        self._opened, self._summary = _NEVER, None
         try:
-            await self._replace(entity, self._layout(op, streaming=False))
+            await entity.close(summary)
+        except MissingScope:
+            raise
+        except Refused:
+            self._frame = None  # then the layout has to, whatever is on the screen
+        else:
+            self._summary = summary
+
+    async def _show_whole(self, entity: Entity, op: Show) -> bool:
+        """True when something was not there yet."""
+        try:
+            return await self._replace(entity, self._layout(op, streaming=False))
         except Refused as refusal:
             if not self._pictures.keys:
                 raise
             self._pictures.refused(refusal)
-            await self._replace(entity, self._layout(op, streaming=False))
+            return await self._replace(entity, self._layout(op, streaming=False))
 
     async def _end_text(self, entity: Entity, op: Show) -> None:
         """What is missing of the text is typed like the rest of it."""
@@ -197,9 +210,11 @@ class CardPart(Part):
         images = self._pictures.keys if op.final and not streaming else {}
         return layout(cards.card(op, self._value, streaming=streaming, images=images))
 
-    async def _replace(self, entity: Entity, target: Layout) -> None:
+    async def _replace(self, entity: Entity, target: Layout) -> bool:
+        """False: it is there already."""
         if (target.frame, target.texts) == (self._frame, self._texts):
-            return
+            return False
         self._frame, self._texts = None, {}
         await entity.replace(target.card)
         self._frame, self._texts = target.frame, target.texts
+        return True

@@ -23,8 +23,9 @@ from adapters.feishu.messages import Calls, Messages, Place
 from adapters.feishu.mode import Ability, Mode
 from adapters.feishu.part import Part, Row
 from adapters.feishu.pictures import Fetch, Pictures
+from adapters.feishu.spacing import Spacing
 from adapters.feishu.streaming import CardPart
-from bridge.model import Show, Shown
+from bridge.model import BridgeError, Show, Shown
 
 
 class Ref(msgspec.Struct, omit_defaults=True):
@@ -43,6 +44,7 @@ class AnswerSurface:
         self,
         api: Api,
         mode: Mode,
+        spacing: Spacing,
         place: Place,
         value: Mapping[str, str],
         turn: str,
@@ -55,7 +57,7 @@ class AnswerSurface:
         self._value = value
         self._clock = clock
         self._calls = Calls(api)
-        self._messages = Messages(self._calls, place, turn)
+        self._messages = Messages(self._calls, spacing, place, turn)
         self._pictures = Pictures(self._calls, mode, fetch, ref.pictures)
         self._files = Files(self._calls, self._messages, mode, fetch)
         self._rows = ref.parts
@@ -66,10 +68,14 @@ class AnswerSurface:
         self._calls.made = 0
         self._rows += [Row() for _ in range(op.part + 1 - len(self._rows))]
         staged = False
-        if op.files:
-            await self._files.show(op.files[0], self._rows[op.part], op.part)
-        else:
-            staged = await self._bring(op)
+        try:
+            if op.files:
+                await self._files.show(op.files[0], self._rows[op.part], op.part)
+            else:
+                staged = await self._bring(op)
+        except BridgeError as error:
+            error.calls = self._calls.made
+            raise
         ref = msgspec.json.encode(Ref(self._rows, self._pictures.keys)).decode()
         return Shown(ref, tuple(row.message for row in self._rows if row.message), self._calls.made, staged)
 

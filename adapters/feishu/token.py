@@ -3,7 +3,8 @@
 Rules of this file:
 - no HTTP: ``fetch`` brings a token, however that is done;
 - one fetch at a time, which serves everybody who waits;
-- a token is renewed before it ends, behind the calls: while it lives, nobody waits and a failure is only logged.
+- a token is renewed before it ends, behind the calls: while it lives, nobody waits and a failure is only logged;
+- credentials that are not taken any more are told beside the calls, too: ``refused`` waits for that.
 
 Source: page "自建应用获取 tenant_access_token": a token lives two hours at most; with less than 30 minutes left the
 platform hands out a new one, and both work; before that it hands out the same one again.
@@ -17,7 +18,7 @@ import math
 import time
 from collections.abc import Awaitable, Callable
 
-from bridge.model import BridgeError
+from bridge.model import BridgeError, Fatal
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +44,9 @@ class Token:
         self._ends = -math.inf
         self._tried = -math.inf
         self._fetching: asyncio.Task[str] | None = None
+        self._waiting = 0
+        self._fatal = Fatal()
+        self._refused = asyncio.Event()
 
     async def get(self) -> str:
         """A token that works, as far as we know. Raises what ``fetch`` does."""
@@ -59,14 +63,25 @@ class Token:
             return await self._fetched()
         return await self.get()
 
+    async def refused(self) -> Fatal:
+        """Waits until ``fetch`` raises Fatal, and brings that."""
+        await self._refused.wait()
+        return self._fatal
+
     async def close(self) -> None:
-        """End a fetch that is under way."""
-        if self._fetching is not None:
-            self._fetching.cancel()
-            await asyncio.wait([self._fetching])
+        """End a fetch that nobody waits for. Whoever wants a token later still gets one."""
+        fetching = self._fetching
+        if fetching is not None and not self._waiting:
+            self._fetching = None
+            fetching.cancel()
+            await asyncio.wait([fetching])
 
     async def _fetched(self) -> str:
-        return await asyncio.shield(self._start())
+        self._waiting += 1
+        try:
+            return await asyncio.shield(self._start())
+        finally:
+            self._waiting -= 1
 
     def _start(self) -> asyncio.Task[str]:
         if self._fetching is None or self._fetching.done():
@@ -76,7 +91,13 @@ class Token:
         return self._fetching
 
     async def _renewed(self) -> str:
-        self._value, seconds = await self._fetch()
+        try:
+            self._value, seconds = await self._fetch()
+        except Fatal as error:
+            self._fatal = error
+            self._refused.set()
+            raise
+        self._refused.clear()
         self._ends = self._clock() + seconds
         return self._value
 

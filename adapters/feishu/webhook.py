@@ -8,7 +8,9 @@ Rules of this file:
 - a signature is good for an hour: Feishu does not say whether it signs anew when it repeats an event, and a message of
   more than half an hour is not answered anyway. What comes twice within the hour, the store knows by its id;
 - the address is entered into the developer console by a person, and Feishu then asks for a challenge. That request is
-  not signed; it is encrypted where there is a key.
+  not signed; it is encrypted where there is a key;
+- anybody can make us read a body. A signature is checked before anything is read out of it, and without one it must be
+  short: nothing but the question for a challenge can come so where there is a key.
 
 Source: pages "将事件发送至开发者服务器", "Encrypt Key 加密策略", "事件概述"; ``event`` in lark-oapi.
 """
@@ -33,8 +35,10 @@ from bridge.model import BridgeError, Host
 
 log = logging.getLogger(__name__)
 
-BODY = 1 << 20
-"""Bytes of an event."""
+SIGNED, PLAIN, CHALLENGE = 1 << 20, 256 << 10, 4 << 10
+"""Bytes of a body at most: of one with a signature, of one where there is no key, and of one without a signature where
+there is a key."""
+SIGNATURE = "X-Lark-Signature"
 FRESH = 3600.0
 """Seconds, either way, that a signature may be away from now."""
 
@@ -61,15 +65,15 @@ class Webhook:
 
     async def run(self) -> None:
         """Nothing but to say where Feishu shall post, until cancelled."""
-        address = (self._host.public_url or "<the public address of this port>") + path(self._account.bot)
-        log.info("bot %s: the request address for events and callbacks is %s", self._account.bot, address)
+        bot = self._account.bot
+        log.info("bot %s: the request address for events and callbacks is %s", bot, address(self._host, bot))
         self._account.connected()
         await asyncio.Event().wait()
 
     async def _post(self, request: web.Request) -> web.Response:
         bot = self._account.bot
         try:
-            payload = self._opened(request.headers, await _body(request))
+            payload = self._opened(request.headers, await _body(request, self._most(request.headers)))
         except Denied as reason:
             self._denied += 1
             if self._denied in TOLD:
@@ -88,16 +92,23 @@ class Webhook:
 
     # ------------------------------------------------------------ is it Feishu?
 
+    def _most(self, headers: Mapping[str, str]) -> int:
+        if self._cipher is None:
+            return PLAIN
+        return SIGNED if SIGNATURE in headers else CHALLENGE
+
     def _opened(self, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
         """What Feishu says. Raises Denied when it is not Feishu's."""
+        if self._cipher is not None and SIGNATURE in headers:
+            self._check_signature(headers, body)
         payload = _object(body)
         if self._cipher is not None:
             try:
                 payload = _object(self._cipher.decrypt_str(payload["encrypt"]).encode())
             except (LookupError, TypeError, ValueError):
                 raise Denied("it is not encrypted with our encrypt_key") from None
-            if not _asks_for_challenge(payload):
-                self._check_signature(headers, body)
+            if SIGNATURE not in headers and not _asks_for_challenge(payload):
+                raise Denied("it has no signature by our encrypt_key")
         elif "encrypt" in payload:
             raise Denied("it is encrypted, and encrypt_key is not set")
         if self._token:
@@ -111,7 +122,7 @@ class Webhook:
         """SHA-256 of timestamp, nonce, key and body, in hex."""
         stamp, nonce = headers.get("X-Lark-Request-Timestamp", ""), headers.get("X-Lark-Request-Nonce", "")
         signed = hashlib.sha256(_bytes(stamp + nonce + self._key) + body).hexdigest()
-        if not _same(headers.get("X-Lark-Signature", ""), signed):
+        if not _same(headers[SIGNATURE], signed):
             raise Denied("it has no signature by our encrypt_key")
         if not stamp.isdecimal() or abs(time.time() - int(stamp)) > FRESH:
             raise Denied("its signature is not of this hour: it was sent before, or our clock is wrong")
@@ -120,6 +131,11 @@ class Webhook:
 def path(bot: str) -> str:
     """Where the events of a bot are posted."""
     return f"/hooks/{bot}"
+
+
+def address(host: Host, bot: str) -> str:
+    """What to enter into the developer console, as far as we know it."""
+    return (host.public_url or "<the public address of this port>") + path(bot)
 
 
 def _asks_for_challenge(payload: Mapping[str, Any]) -> bool:
@@ -154,11 +170,11 @@ def _json(answer: Mapping[str, Any]) -> web.Response:
     return web.Response(body=msgspec.json.encode(answer), content_type="application/json")
 
 
-async def _body(request: web.Request) -> bytes:
-    """The whole body. Raises Denied when it is longer than BODY."""
+async def _body(request: web.Request, most: int) -> bytes:
+    """The whole body. Raises Denied when it is longer than ``most`` bytes."""
     body = bytearray()
     async for chunk in request.content.iter_any():
         body += chunk
-        if len(body) > BODY:
-            raise Denied(f"it is longer than {BODY} bytes")
+        if len(body) > most:
+            raise Denied(f"it is longer than {most} bytes")
     return bytes(body)

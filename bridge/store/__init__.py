@@ -76,9 +76,9 @@ class Engine(Protocol):
         ``before`` this number, where given."""
         ...
 
-    async def withdraw(self, key: str) -> bool:
-        """Take a job back: one that waits is done, durably on return; a running one is halted with ``withdraw``. False:
-        it is unknown or done."""
+    async def withdraw(self, key: str) -> None:
+        """Take a job back: a running one is halted with ``withdraw``; one that waits is done, and one that nobody has
+        submitted yet counts as known, durably on return."""
         ...
 
     async def waiting(self, lane: str) -> list[Job]:

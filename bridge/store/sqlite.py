@@ -63,6 +63,10 @@ AMEND = """
     UPDATE inbox SET body = ? WHERE key = ? AND lane = ? AND done = 0
         AND NOT EXISTS (SELECT 1 FROM inbox AS newer WHERE newer.id > inbox.id AND newer.lane = inbox.lane)
 """
+WITHDRAW = """
+    INSERT INTO inbox (key, lane, owner, body, at, done) VALUES (?, '', '', '', ?, 1)
+        ON CONFLICT (key) DO UPDATE SET done = 1
+"""
 LAST = "\U0010ffff"
 """No key goes on with a character behind this one."""
 MARK_AGAIN = 1.0, 5.0
@@ -143,15 +147,21 @@ class SQLite:
         job.halt("stop")
         return 1
 
-    async def withdraw(self, key: str) -> bool:
+    async def withdraw(self, key: str) -> None:
+        at = time.time()
+        if not self._halt_running(key):
+            await self._do(lambda db: db.execute(WITHDRAW, (key, at)) and None)
+            self._halt_running(key)  # it came to its turn meanwhile, or its submission was on its way
+
+    def _halt_running(self, key: str) -> bool:
+        """Halt a job that runs, and take one that waits out of its lane; was it running?"""
         for lane in self._lanes.values():
             for place, job in enumerate(lane):
+                if job.key == key and place:
+                    lane.remove(job)
+                    return False
                 if job.key == key:
-                    if place:
-                        lane.remove(job)
-                        await self._mark(key)
-                    else:
-                        job.halt("withdraw")
+                    job.halt("withdraw")
                     return True
         return False
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from adapters.feishu.api import Api
 from adapters.feishu.messages import Place
 from adapters.feishu.mode import Mode, Stream
+from adapters.feishu.spacing import Spacing
 from adapters.feishu.surface import AnswerSurface
 from bridge.model import BridgeError, Button, Download, File, Show, Shown, TooBig
 from bridge.wire import Wire
@@ -18,12 +19,17 @@ STOP = Button("stop", "Stop", "stop")
 CONSOLE = "https://open.feishu.cn/app/cli_1"
 
 
+async def at_once(seconds: float) -> None:
+    """Nobody waits in these tests."""
+
+
 @dataclass
 class Stage:
     platform: OpenPlatform
     api: Api
     mode: Mode
     place: Place
+    spacing: Spacing = field(default_factory=lambda: Spacing(sleep=at_once))
     files: dict[str, Download | BridgeError] = field(default_factory=dict)
     """What the bridge can download, by address."""
     fetched: list[str] = field(default_factory=list)
@@ -32,7 +38,8 @@ class Stage:
         """``resume`` as after a restart, which takes a moment."""
         clock = self.platform.clock.now
         self.wait(1.0 if resume else 0.0)
-        return AnswerSurface(self.api, self.mode, self.place, {"g": "", "t": ""}, turn, resume, self.fetch, clock)
+        value = {"g": "", "t": ""}
+        return AnswerSurface(self.api, self.mode, self.spacing, self.place, value, turn, resume, self.fetch, clock)
 
     def streams(self, stream: Stream) -> None:
         """As if the config said so."""

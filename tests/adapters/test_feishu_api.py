@@ -19,7 +19,16 @@ from hypothesis import strategies as st
 
 from adapters.feishu.account import Account
 from adapters.feishu.api import DOWNLOAD_MOST, PIECE, TOKEN_PATH, Api
-from adapters.feishu.codes import APP_WAIT, Misconfigured, MissingScope, QuotaUsedUp, Refused, refusal, scopes_in
+from adapters.feishu.codes import (
+    APP_WAIT,
+    UNAVAILABLE_FIX,
+    Misconfigured,
+    MissingScope,
+    QuotaUsedUp,
+    Refused,
+    refusal,
+    scopes_in,
+)
 from adapters.feishu.token import AGAIN, EARLY, Token
 from bridge.model import BridgeError, Fatal, Gone, RateLimited, TooBig, Unreachable, Unsure
 from bridge.wire import Wire
@@ -213,6 +222,7 @@ async def test_without_a_token_nothing_was_sent(wire: Wire, token: Handler) -> N
         (refusing(230011), Refused),
         (refusing(10003), Refused),
         (refusing(2200), Unsure),
+        (refusing(200810), Unsure),
         (refusing(4711, status=500), Unsure),
         (refusing(4711, status=429), RateLimited),
         (refusing(230006), Misconfigured),
@@ -241,7 +251,6 @@ async def test_a_refusal_has_its_error(wire: Wire, handler: Handler, error: type
         (99991400, "", APP_WAIT, True),
         (99991400, "nan", APP_WAIT, True),
         (230020, "3", 3.0, False),
-        (200810, "", 0.5, False),
     ],
 )
 async def test_a_limit_says_how_long_and_for_whom(
@@ -509,14 +518,45 @@ async def test_who_comes_late_with_an_old_token_gets_the_new_one() -> None:
     assert issuer.issued == 2
 
 
-async def test_nothing_goes_on_after_the_close() -> None:
+async def test_a_close_ends_a_renewal_that_nobody_waits_for_and_a_token_can_still_be_had() -> None:
+    issuer = Issuer()
+    await issuer.token.get()
+    issuer.now = 7200 - EARLY + 1
+    issuer.open.clear()
+    assert await issuer.token.get() == "t-1"
+    await asyncio.sleep(0)
+    assert issuer.issued == 2
+    await issuer.token.close()
+    issuer.open.set()
+    assert await issuer.settled() == "t-1", "the renewal was broken off"
+    issuer.now = 7200.0
+    assert await issuer.token.get() == "t-3"
+
+
+async def test_who_waits_for_a_token_gets_it_in_spite_of_a_close() -> None:
     issuer = Issuer()
     issuer.open.clear()
-    asked = asyncio.create_task(issuer.token.get())
+    asked = [asyncio.create_task(issuer.token.get()) for _ in range(2)]
     await asyncio.sleep(0)
     await issuer.token.close()
-    with pytest.raises(asyncio.CancelledError):
-        await asked
+    issuer.open.set()
+    assert await asyncio.gather(*asked) == ["t-1", "t-1"]
+
+
+async def test_refused_credentials_are_told_beside_the_calls_until_they_are_taken_again() -> None:
+    issuer = Issuer()
+    await issuer.token.get()
+    issuer.now, issuer.fault = 7200.0, Misconfigured("wrong", "mend it")
+    told = asyncio.create_task(issuer.token.refused())
+    with pytest.raises(Misconfigured):
+        await issuer.token.get()
+    assert await told is issuer.fault
+    issuer.fault = None
+    await issuer.token.get()
+    told = asyncio.create_task(issuer.token.refused())
+    await issuer.settled()
+    assert not told.done()
+    told.cancel()
 
 
 # ------------------------------------------------------------------ who we are
@@ -536,25 +576,34 @@ async def test_the_account_learns_its_name_and_open_id(wire: Wire) -> None:
     assert (account.open_id, account.name) == ("ou_bot", "助手")
 
 
-@pytest.mark.parametrize(
-    ("handler", "words"),
-    [
-        (refusing(11205, "app do not have bot"), "feature Bot"),
-        (knowing(activate_status=1, open_id="ou_bot"), "disabled by the company"),
-        (knowing(activate_status=3, open_id="ou_bot"), "publish a version"),
-    ],
-)
-async def test_an_app_that_cannot_work_is_for_the_operator(wire: Wire, handler: Handler, words: str) -> None:
-    async with served(Platform(handler), wire) as api:
-        with pytest.raises(Fatal, match=words):
+async def test_an_app_without_a_bot_is_for_the_operator(wire: Wire) -> None:
+    async with served(Platform(refusing(11205, "app do not have bot")), wire) as api:
+        with pytest.raises(Fatal, match="feature Bot"):
             await Account("fs", api, Double({}, wire)).connect()
 
 
-async def test_a_status_that_nobody_knows_yet_does_not_stop_the_bot(wire: Wire) -> None:
-    async with served(Platform(knowing(activate_status=7, open_id="ou_bot")), wire) as api:
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (0, "is not installed yet"),
+        (1, "was disabled by the company"),
+        (3, "is installed, but not enabled yet"),
+        (5, "has no valid license any more"),
+        (6, "is stopped: the company's plan has ended"),
+        (2, ""),
+        (7, ""),
+        (None, ""),
+    ],
+)
+async def test_an_app_that_is_not_in_use_yet_is_a_warning_and_runs(
+    wire: Wire, status: int | None, words: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with served(Platform(knowing(activate_status=status, open_id="ou_bot", app_name=None)), wire) as api:
         account = Account("fs", api, Double({}, wire))
         await account.connect()
     assert account.open_id == "ou_bot"
+    told = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert told == ([f"bot fs: the app {words}: {UNAVAILABLE_FIX}"] if words else [])
 
 
 async def test_the_account_asks_until_it_knows(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:

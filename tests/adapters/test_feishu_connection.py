@@ -17,7 +17,7 @@ from adapters.feishu import connection, endpoint
 from bridge.model import BridgeError, Button, Conversation, Fatal, Message, Press, Show, User
 from tests.adapters.feishu_stage import Host, Stage, stage_of
 from tests.fakes.feishu import USER, OpenPlatform, Pressed
-from tests.fakes.feishu.codec import CONTROL, Frame
+from tests.fakes.feishu.codec import CONTROL, DATA, Frame
 from tests.fakes.feishu.delivery import Delivery
 from tests.fakes.feishu.rules import Json
 
@@ -107,7 +107,9 @@ async def test_a_message_that_comes_too_late_is_dropped_with_a_line_in_the_log(
         assert await stage.answered(old.event_id) == 200
         stage.platform.say("late", create_time=time.time() - 1700)
         assert await host.text() == "late"
-        assert f"message {old.message_id} is dropped: it is 1900 s old" in caplog.text
+        (told,) = [record for record in caplog.records if "is dropped" in record.getMessage()]
+        assert told.levelno == logging.WARNING
+        assert f"message {old.message_id} is dropped: it is 1900 s old" in told.getMessage()
 
 
 @both
@@ -178,6 +180,27 @@ async def test_a_payload_that_is_no_event_is_acknowledged(
         stage.platform.redeliver("poison")
         assert await stage.answered("poison") == 200
         assert "an event cannot be read and is skipped" in caplog.text
+
+
+async def test_a_number_of_thousands_of_digits_in_a_frame_does_no_harm(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with stage_of(OpenPlatform(), monkeypatch, polite=False) as stage, stage.bot() as (_, host):
+        [open_now] = stage.platform.connections
+        number = "9" * 5000
+        open_now.send(Frame(0, 0, 1, DATA, [("type", "event"), ("sum", number), ("seq", number)], b"{}"))
+        stage.platform.say("hello")
+        assert await host.text() == "hello"
+
+
+@both
+@pytest.mark.parametrize("sender", [{"sender_id": None}, {"sender_id": None, "sender_type": "app"}])
+async def test_a_sender_without_an_id_is_no_error(
+    stage: Stage, options: Json, sender: Json, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with stage.bot(**options):
+        message = {"message_id": "om_1", "chat_id": "oc_1", "create_time": str(int(time.time() * 1000))}
+        event = {"sender": sender, "message": message}
+        assert await stage.answered(stage.platform.push(RECEIVE, event)) == 200
+        assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 
 async def test_half_an_emoji_does_not_make_an_event_unreadable(stage: Stage) -> None:
@@ -262,6 +285,29 @@ async def test_a_passing_fault_of_the_endpoint_is_survived(stage: Stage, code: i
         assert any(f"code {code}: system busy" in state.detail for state in host.states)
 
 
+@pytest.mark.parametrize("config", [None, {"PingInterval": None, "ReconnectInterval": "300"}])
+async def test_settings_that_are_null_have_their_defaults(
+    stage: Stage, config: Json | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = stage.platform.endpoint
+
+    def endpoint_with_nulls(body: Json) -> Json:
+        return {"data": {**told(body)["data"], "ClientConfig": config}, "msg": None}
+
+    monkeypatch.setattr(stage.platform, "endpoint", endpoint_with_nulls)
+    async with stage.bot() as (_, host):
+        stage.platform.say("hello")
+        assert await host.text() == "hello"
+
+
+@pytest.mark.parametrize("data", [{}, [], None])
+async def test_a_refusal_is_understood_whatever_stands_beside_it(
+    stage: Stage, data: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stage.platform, "endpoint", lambda body: {"code": 514, "msg": "no", "data": data})
+    assert "copy both" in await ends(stage)
+
+
 @pytest.mark.parametrize("kind", ["500", "502", "drop_before"])
 async def test_an_endpoint_that_does_not_answer_is_asked_again(stage: Stage, kind: Any) -> None:
     stage.platform.fault("/callback", kind, times=2)
@@ -320,6 +366,21 @@ async def test_a_secret_that_was_changed_ends_the_bot_at_its_next_connection(sta
     stage.platform.drop_connections()
     with pytest.raises(Fatal, match="app_secret"):
         await asyncio.wait_for(running, 5)
+
+
+@both
+async def test_a_secret_that_was_changed_ends_the_bot_at_its_next_call_for_a_token(stage: Stage, options: Json) -> None:
+    async with stage.served(**options) as (adapter, host):
+        running = asyncio.create_task(adapter.run(host.receive))
+        await asyncio.wait_for(host.connected.wait(), 5)
+        stage.platform.say("hello")
+        event = await host.next()
+        assert isinstance(event, Message)
+        stage.platform.app_secret = "another"
+        stage.platform.tokens.clear()
+        assert (await adapter.complete(event)).user.name == ""
+        with pytest.raises(Fatal, match="app_secret"):
+            await asyncio.wait_for(running, 5)
 
 
 # ------------------------------------------------------------------ pings

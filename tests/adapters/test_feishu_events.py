@@ -342,6 +342,31 @@ def test_the_bots_mention_is_taken_out_and_nothing_else(typed: str, text: str) -
     assert message(wrote({"text": typed}, mentions=[mention(1, ME), mention(10, BOB, "Bob")])).text == text
 
 
+def test_a_mention_without_a_key_still_means_the_bot() -> None:
+    event = message(wrote({"text": "hi"}, mentions=[{"key": None, "id": {"open_id": ME}, "name": "小助手"}]))
+    assert (event.text, event.addressed) == ("hi", True)
+
+
+@pytest.mark.parametrize("stamp", ["soon", "", None, {}, "1790000002.5"])
+def test_a_time_in_the_header_that_is_none_loses_no_event(stamp: Any) -> None:
+    for name in ("text_group", "press"):
+        value = payload(name)
+        value["header"]["create_time"] = stamp
+        assert parsed(value) is not None
+
+
+def test_a_user_without_an_id_is_heard() -> None:
+    value = wrote({"text": "hi"})
+    value["event"]["sender"]["sender_id"] = None
+    assert message(value).user == User("")
+
+
+def test_what_other_apps_write_is_not_even_read() -> None:
+    value = payload("text_from_app")
+    value["event"] |= {"message": {"content": 7}}
+    assert parsed(value) is None
+
+
 def test_a_mention_without_a_name_is_written_as_its_id() -> None:
     assert message(wrote({"text": "@_user_1"}, mentions=[mention(1, BOB, "")])).text == f"@{BOB}"
 

@@ -11,7 +11,8 @@ import pytest
 
 from adapters.feishu.account import Account
 from adapters.feishu.api import Api
-from adapters.feishu.lookup import KNOWN, UNKNOWN, Lookup
+from adapters.feishu.codes import PUBLISH
+from adapters.feishu.lookup import KNOWN, PAUSE, UNKNOWN, Lookup
 from bridge.model import Conversation, Message, Quote, User
 from bridge.wire import Wire
 from tests.adapters.host import Double
@@ -92,15 +93,15 @@ async def test_a_missing_permission_is_told_once_and_tried_again_after_an_hour(
     stage: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "adapters.feishu")
-    stage.platform.scopes.discard("contact:user.base:readonly")
+    stage.platform.scopes.discard("contact:contact.base:readonly")
     assert [await stage.name(user) for user in (USER, "ou_b", "ou_c")] == ["", "", ""]
     assert len(stage.platform.called("/contact/")) == 1
     stage.now = UNKNOWN + 1
     assert await stage.name() == ""
-    assert [record.getMessage() for record in caplog.records if "contact:user.base" in record.getMessage()] == [
-        "bot fs: the names of users are not looked up: a permission is missing: contact:user.base:readonly"
-    ]
-    stage.platform.scopes.add("contact:user.base:readonly")
+    (record,) = [record for record in caplog.records if "contact:contact.base:readonly" in record.getMessage()]
+    assert record.levelno == logging.INFO, "a bot can do without"
+    assert record.getMessage().startswith("bot fs: the names of users are not looked up: a permission is missing: ")
+    stage.platform.scopes.add("contact:contact.base:readonly")
     stage.now = 2 * UNKNOWN + 2
     assert await stage.name() == "Ann"
 
@@ -114,26 +115,63 @@ async def test_the_names_asked_for_last_are_kept(stage: Stage, monkeypatch: pyte
     assert asked == [USER, "ou_b", "ou_c", "ou_b"]
 
 
-async def test_the_other_names_do_not_suffer(stage: Stage) -> None:
-    stage.platform.scopes.discard("contact:user.base:readonly")
+@pytest.mark.parametrize("scope", ["contact:contact.base:readonly", "contact:user.base:readonly"])
+async def test_without_one_of_the_two_permissions_users_have_no_names_and_groups_do(stage: Stage, scope: str) -> None:
+    stage.platform.scopes.discard(scope)
     completed = await stage.lookup.complete(stage.message())
     assert (completed.user.name, completed.conversation.name) == ("", "Team")
 
 
-@pytest.mark.parametrize("kind", ["502", "drop_before"])
-async def test_a_failure_leaves_the_name_open_until_the_next_message(stage: Stage, kind: str) -> None:
-    stage.platform.fault("/im/v1/chats/", kind, times=2)  # type: ignore[arg-type]
+async def test_a_failure_leaves_names_open_for_a_minute_without_asking(stage: Stage) -> None:
+    stage.platform.fault("/contact/", "502")
+    assert await stage.name() == ""
+    stage.platform.person("ou_b", "Bo")
+    stage.now = PAUSE - 1
+    assert await stage.name("ou_b") == ""
+    assert len(stage.platform.called("/contact/")) == 1
+    stage.now = PAUSE + 1
+    assert [await stage.name(), await stage.name("ou_b")] == ["Ann", "Bo"]
+
+
+@pytest.mark.parametrize("kind", ["drop_before", "limit"])
+async def test_any_trouble_makes_a_pause_for_the_names_that_had_it(stage: Stage, kind: str) -> None:
+    if kind == "limit":
+        stage.platform.fail("/im/v1/chats/", 99991400, status=429)
+    else:
+        stage.platform.fault("/im/v1/chats/", kind, times=2)  # type: ignore[arg-type]
     assert await stage.place() == ""
     stage.platform.faults.clear()
+    completed = await stage.lookup.complete(stage.message())
+    assert (completed.user.name, completed.conversation.name) == ("Ann", "")
+    stage.now = PAUSE + 1
     assert await stage.place() == "Team"
 
 
-async def test_nobody_waits_long(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("adapters.feishu.lookup.PATIENCE", 0.05)
-    gate = stage.platform.hold("/contact/")
-    completed = await asyncio.wait_for(stage.lookup.complete(stage.message()), 5)
-    gate.set()
+async def test_an_unknown_user_makes_no_pause_for_the_others(stage: Stage) -> None:
+    assert [await stage.name("ou_hidden"), await stage.name()] == ["", "Ann"]
+
+
+async def test_nobody_waits_long_and_the_next_not_at_all(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("adapters.feishu.lookup.NAME_PATIENCE", 0.05)
+    lookup = Lookup(stage.account, lambda: stage.now)
+    gate = stage.platform.hold("/contact/", times=2)
+    completed = await asyncio.wait_for(lookup.complete(stage.message()), 5)
     assert (completed.user.name, completed.conversation.name) == ("", "Team")
+    await asyncio.wait_for(lookup.complete(stage.message(user="ou_b")), 5)
+    gate.set()
+    assert len(stage.platform.called("/contact/")) == 1
+
+
+async def test_all_who_want_a_name_at_once_share_one_call(stage: Stage) -> None:
+    gate = stage.platform.hold("/contact/")
+    first, *others = [asyncio.create_task(stage.name()) for _ in range(20)]
+    await stage.platform.until(lambda: stage.platform.called("/contact/"))
+    first.cancel()
+    await asyncio.wait([first])
+    gate.set()
+    assert await asyncio.gather(*others) == ["Ann"] * 19
+    assert first.cancelled()
+    assert len(stage.platform.called("/contact/")) == 1
 
 
 # ------------------------------------------------------------------ quotes
@@ -172,7 +210,15 @@ async def test_what_was_recalled_or_never_was_stays_as_it_is(stage: Stage) -> No
         assert await stage.quote(message_id) == Quote(message_id)
 
 
-async def test_without_the_permission_a_quote_stays_as_it_is(stage: Stage) -> None:
+async def test_without_the_permission_a_quote_stays_as_it_is_and_the_operator_is_told_once(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
     said = stage.platform.say("words", stage.group)
     stage.platform.scopes.discard("im:message:readonly")
-    assert await stage.quote(said.message_id) == Quote(said.message_id)
+    for _ in range(2):
+        assert await stage.quote(said.message_id) == Quote(said.message_id)
+        stage.now += UNKNOWN + 1
+    (told,) = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert told.startswith("bot fs: quoted and forwarded messages are not looked up: a permission is missing: ")
+    assert "im:message:readonly" in told
+    assert told.endswith(PUBLISH)

@@ -14,11 +14,11 @@ from bridge.model import (
     BridgeError,
     Button,
     Download,
+    Fatal,
     File,
     Gone,
     Overfull,
     RateLimited,
-    Rejected,
     Show,
     TooBig,
     Unreachable,
@@ -230,7 +230,7 @@ async def test_where_edits_are_refused_the_final_text_is_a_message_of_its_own(
 
 async def test_where_no_card_may_be_sent_at_all_the_words_are(stage: Stage) -> None:
     without_cards(stage)
-    stage.platform.fail("/reply", 99991672, "scopes is required: [im:message:send_as_bot]")
+    stage.platform.fail("/reply", 99991672, "scopes is required: [im:message:cards]")
     surface = stage.surface()
     await surface.show(preview("First words"))
     shown = await surface.show(Show(text="**Whole**.", final=True, buttons=(LINK,)))
@@ -241,12 +241,18 @@ async def test_where_no_card_may_be_sent_at_all_the_words_are(stage: Stage) -> N
     assert stage.texts == []
 
 
-async def test_without_any_permission_it_is_refused_in_the_end(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
-    stage.platform.scopes.clear()
-    with pytest.raises(Rejected) as caught:
-        await stage.surface().show(final("Words"))
+async def test_without_the_permission_to_send_the_answer_waits_for_the_operator(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    stage.platform.scopes.remove("im:message:send_as_bot")
+    surface = stage.surface()
+    with pytest.raises(Fatal) as caught:
+        await show(surface, final("Words"))
     assert "im:message:send_as_bot" in str(caught.value)
     assert "Words" not in str(caught.value) + caplog.text
+    stage.platform.scopes.add("im:message:send_as_bot")
+    await show(surface, final("Words"))
+    assert stage.seen.card_id, "and it is a card still"
 
 
 async def test_plain_words_without_cards_are_a_text(stage: Stage) -> None:
@@ -336,7 +342,7 @@ async def test_a_card_that_is_refused_with_its_pictures_keeps_their_links(
     stage.files[URL] = PNG
     surface = stage.surface()
     await show(surface, preview(PICTURED))
-    shown = await surface.show(final(PICTURED))
+    shown = await show(surface, final(PICTURED))
     stage.platform.files.clear()  # so that nobody knows the key
     surface = stage.surface(shown.ref)
     await surface.show(preview(f"{PICTURED} Tw"))

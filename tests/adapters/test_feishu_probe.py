@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -10,11 +11,13 @@ import pytest
 from adapters.feishu.account import Account
 from adapters.feishu.api import Api
 from adapters.feishu.options import Options
-from adapters.feishu.probe import findings
+from adapters.feishu.probe import NEEDS, findings
 from bridge.model import Finding
 from bridge.wire import Wire
 from tests.adapters.host import Double
-from tests.fakes.feishu import OpenPlatform
+from tests.fakes.feishu import OpenPlatform, directory, rest
+from tests.fakes.feishu.rules import Json
+from tests.fakes.feishu.state import State
 
 
 class Operator:
@@ -93,6 +96,48 @@ async def test_an_app_without_a_bot_is_told_to_add_it(operator: Operator) -> Non
     assert "publish a version" in row.fix
 
 
+async def test_an_app_that_is_not_in_use_yet_is_a_fault(operator: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
+    def not_enabled(state: State, request: Any) -> Json:
+        answer = directory.bot_info(state, request)
+        answer["bot"]["activate_status"] = 3
+        return answer
+
+    route = rest.Route("GET", re.compile("/open-apis/bot/v3/info"), not_enabled, ())
+    monkeypatch.setattr(rest, "ROUTES", [route, *rest.ROUTES])
+    (row,) = await operator.faults()
+    assert row.text == "the app is installed, but not enabled yet"
+    assert "let an administrator enable it" in row.fix
+
+
+@pytest.mark.parametrize(
+    ("code", "words", "fix"),
+    [
+        (99991403, "of this month are used up", "wait for the next month"),
+        (99991400, "calls too often", "try again later"),
+    ],
+)
+async def test_a_limit_is_one_row_and_all_permissions_are_left_to_the_operator(
+    operator: Operator, code: int, words: str, fix: str
+) -> None:
+    operator.platform.fail("v3/info", code, status=429)
+    rows = await operator.check()
+    (row,) = [row for row in rows if not row.ok]
+    assert words in row.text
+    assert fix in row.fix
+    assert operator.platform.called("/scopes") == []
+    for need in NEEDS:
+        assert need.scopes[0] in rows[-1].text
+
+
+@pytest.mark.parametrize(
+    ("code", "fix"), [(4711, "documentation"), (2200, "network")], ids=["refused", "passing fault"]
+)
+async def test_only_trouble_on_the_way_points_at_the_network(operator: Operator, code: int, fix: str) -> None:
+    operator.platform.fail("/bot/v3/info", code)
+    (row,) = await operator.faults()
+    assert fix in row.fix
+
+
 @pytest.mark.parametrize(
     ("code", "words", "fix"),
     [
@@ -109,9 +154,10 @@ async def test_a_refused_long_connection_says_what_to_do(operator: Operator, cod
     assert row.fix not in row.text
 
 
-async def test_a_webhook_without_a_public_address_is_a_fault(operator: Operator) -> None:
-    (row,) = await operator.faults(mode="webhook", encrypt_key="k")
-    assert "http.public_url" in row.text
+async def test_a_webhook_without_a_public_address_is_told_the_path(operator: Operator) -> None:
+    rows = await operator.check(mode="webhook", encrypt_key="k")
+    assert all(row.ok for row in rows)
+    assert "<the public address of this port>/hooks/fs" in text_of(rows)
 
 
 async def test_a_webhook_is_told_its_request_url_and_asks_for_no_long_connection(operator: Operator) -> None:
@@ -137,10 +183,12 @@ async def test_a_missing_required_permission_is_a_fault_with_its_price(operator:
 
 
 async def test_a_missing_optional_permission_is_a_hint(operator: Operator) -> None:
-    operator.platform.scopes -= {"contact:user.base:readonly"}
+    missing = {"contact:user.base:readonly", "contact:contact.base:readonly"}
+    operator.platform.scopes -= missing
     rows = await operator.check()
     assert all(row.ok for row in rows)
-    assert "without contact:user.base:readonly users have no names" in text_of(rows)
+    for scope in missing:
+        assert f"without {scope} users have no names" in text_of(rows)
 
 
 async def test_another_permission_for_the_same_thing_is_enough(operator: Operator) -> None:
@@ -150,9 +198,30 @@ async def test_another_permission_for_the_same_thing_is_enough(operator: Operato
 
 
 async def test_without_the_list_of_permissions_they_are_tried_out(operator: Operator) -> None:
-    operator.platform.fail("/scopes", 4711, times=2)
+    operator.platform.fail("/scopes", 4711)
     operator.platform.scopes -= {"cardkit:card:write", "im:chat:readonly"}
     rows = await operator.check()
     assert [row.text for row in rows if not row.ok] == ["without cardkit:card:write answers do not stream"]
     assert "groups have no names" in text_of(rows)
     assert "granted: im:message:readonly" in text_of(rows)
+    console = rows[-1].text
+    for scope in (
+        "im:message.p2p_msg:readonly",
+        "im:message.group_at_msg:readonly",
+        "im:message:send_as_bot",
+        "im:resource",
+        "contact:contact.base:readonly",
+        "contact:user.base:readonly",
+    ):
+        assert scope in console
+    assert "cardkit:card:write" not in console
+
+
+async def test_a_limit_while_permissions_are_tried_out_ends_that(operator: Operator) -> None:
+    operator.platform.fail("/scopes", 4711)
+    operator.platform.fail("/im/v1/messages/om_0", 99991403, status=429)
+    rows = await operator.check()
+    assert [row.fix for row in rows if not row.ok] == ["wait for the next month, or ask for a larger plan"]
+    assert operator.platform.called("/im/v1/chats/") == []
+    assert "im:chat:readonly" in rows[-1].text
+    assert "cardkit:card:write" not in rows[-1].text

@@ -157,8 +157,26 @@ async def test_a_signature_of_another_hour(stage: Stage, age: float, caplog: pyt
 
 async def test_another_key(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
     async with encrypted(stage):
-        await refused(stage, *signed(EVENT, key="another"))
+        body, _ = signed(EVENT, key="another")
+        await refused(stage, body, webhook.signed(KEY, body, time.time()))
         assert "it is not encrypted with our encrypt_key" in caplog.text
+
+
+@pytest.mark.parametrize("body", [b"\xff", webhook.sealed("another", EVENT)])
+async def test_nothing_is_read_out_of_a_body_with_a_wrong_signature(
+    stage: Stage, body: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with encrypted(stage):
+        await refused(stage, body, webhook.signed("another", body, time.time()))
+        assert "it has no signature by our encrypt_key" in caplog.text
+
+
+async def test_a_challenge_with_a_signature_needs_a_right_one(stage: Stage) -> None:
+    async with encrypted(stage):
+        challenge = {"type": "url_verification", "token": TOKEN, "challenge": "c"}
+        assert await post(stage, *signed(challenge)) == (200, b'{"challenge":"c"}')
+        body = webhook.sealed(KEY, challenge)
+        await refused(stage, body, webhook.signed("another", body, time.time()))
 
 
 async def test_an_event_that_is_not_encrypted_where_there_is_a_key(stage: Stage) -> None:
@@ -196,9 +214,29 @@ async def test_junk(stage: Stage, bot: Any) -> None:
         assert host.events.empty()
 
 
-async def test_a_body_that_is_too_long(stage: Stage) -> None:
+def filled(payload: Json, size: int) -> Json:
+    return {**payload, "filling": "x" * size}
+
+
+async def test_a_body_that_is_too_long(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
     async with plain(stage):
-        await refused(stage, msgspec.json.encode({**EVENT, "filling": "x" * (1 << 20)}))
+        assert (await post(stage, msgspec.json.encode(filled(EVENT, 250_000))))[0] == 200
+        await refused(stage, msgspec.json.encode(filled(EVENT, 300_000)))
+        assert "it is longer than 262144 bytes" in caplog.text
+
+
+async def test_where_there_is_a_key_only_what_is_signed_may_be_long(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with encrypted(stage):
+        assert (await post(stage, *signed(filled(EVENT, 500_000))))[0] == 200
+        await refused(stage, *signed(filled(EVENT, 1_000_000)))
+        challenge = {"type": "url_verification", "token": TOKEN, "challenge": "c"}
+        assert (await post(stage, webhook.sealed(KEY, filled(challenge, 2000))))[0] == 200
+        caplog.clear()
+        for _ in range(9):  # the tenth refusal is in the log
+            await refused(stage, webhook.sealed(KEY, filled(challenge, 4000)))
+        assert "it is longer than 4096 bytes" in caplog.text
 
 
 async def test_refusals_do_not_fill_the_log(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:

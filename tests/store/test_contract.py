@@ -166,14 +166,24 @@ async def test_a_job_is_withdrawn_wherever_it_stands(opened: Open) -> None:
     engine = await opened(worker)
     await engine.submit([job("a1", "a"), job("a2", "a"), job("a3", "a")])
     await worker.until(lambda: worker.began == ["a1"])
-    assert await engine.withdraw("a2"), "it waits"
-    assert await engine.withdraw("a1"), "it runs"
-    assert not await engine.withdraw("unknown")
+    await engine.withdraw("a2")  # it waits
+    await engine.withdraw("a1")  # it runs
     assert await engine.stop("a", key="a1") == 0, "it ends already"
     await worker.until(lambda: worker.began == ["a1", "a3"])
     await engine.close(0.0)
     await opened(again := Worker())
     await again.until(lambda: again.began == ["a3"])
+
+
+async def test_a_job_that_is_withdrawn_before_it_comes_is_not_run(opened: Open) -> None:
+    worker = Worker()
+    engine = await opened(worker)
+    coming = asyncio.create_task(engine.submit([job("on its way")]))
+    await engine.withdraw("never seen")
+    await asyncio.gather(coming, engine.withdraw("on its way"))
+    assert await engine.submit([job("never seen"), job("next", "another")]) == [False, True]
+    await worker.until(lambda: "next" in worker.began)
+    assert "never seen" not in worker.began
 
 
 async def test_waiting_jobs_are_told_in_order_and_stay(opened: Open) -> None:

@@ -19,6 +19,7 @@ async def update(feishu: FeishuStage, count: int, seconds: float) -> None:
         feishu.platform.clock.advance(seconds)
 
 
+@pytest.mark.slow
 async def test_an_answer_of_twelve_minutes_ends_complete_on_one_card(feishu: FeishuStage) -> None:
     """By the platform's clock: six minutes of words, three of silence, three of words."""
     await feishu.start()
@@ -36,6 +37,7 @@ async def test_an_answer_of_twelve_minutes_ends_complete_on_one_card(feishu: Fei
     assert len(feishu.gpt.asked) == 1
 
 
+@pytest.mark.slow
 async def test_when_the_calls_of_the_month_are_used_up_answers_wait_and_questions_still_come_in(
     feishu: FeishuStage,
 ) -> None:
@@ -85,3 +87,17 @@ async def test_twenty_cards_at_once_stay_within_the_companys_limits(feishu: Feis
         for seen in (feishu.platform.answers(user=person)[0] for person in people)
     ]
     assert max(updates) - min(updates) <= max(2.0, 0.5 * sum(updates) / len(updates)), "they thin out evenly"
+
+
+@pytest.mark.slow
+async def test_twenty_people_in_one_group_all_see_their_answers_grow(feishu: FeishuStage) -> None:
+    people = [f"ou_{number:032d}" for number in range(20)]
+    feishu.gpt.default = Script(text=TEXT, piece=8, rate=20)
+    team = feishu.platform.group()
+    await feishu.start()
+    for person in people:
+        feishu.platform.say("hi", team, person, mention=True)
+    answers = await feishu.answered(team, 20, 60)
+    assert {answer.text for answer in answers} == {TEXT}
+    assert [call.code for call in feishu.platform.calls if call.code] == []
+    assert min(len(feishu.platform.cards[answer.card_id].operations) for answer in answers) >= 3

@@ -66,9 +66,11 @@ def chat(state: State, request: Any) -> Json:
 
 
 def person(state: State, request: Any) -> Json:
-    """GET /contact/v3/users/{open_id}"""
+    """GET /contact/v3/users/{open_id}: the name is a field with a permission of its own."""
     open_id = request.parts["open_id"]
     if open_id not in state.people:
         raise Refused(41050, "no user authority error")
-    user = {"open_id": open_id, "union_id": "on" + open_id[2:], "name": state.people[open_id], "en_name": ""}
+    user = {"open_id": open_id, "union_id": "on" + open_id[2:]}
+    if "contact:user.base:readonly" in state.scopes:
+        user |= {"name": state.people[open_id], "en_name": ""}
     return {"data": {"user": user}}

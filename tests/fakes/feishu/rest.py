@@ -31,7 +31,12 @@ DOWNLOADS = ("im:resource", *READS)
 """Unverified: the fact sheet names im:resource, the platform's page those for reading messages. Any will do."""
 REACTIONS = ("im:message", "im:message.reactions:write_only")
 CHATS = ("im:chat", "im:chat:readonly", "im:chat:read")
-PEOPLE = ("contact:user.base:readonly",)
+PEOPLE = (
+    "contact:contact.base:readonly",
+    "contact:contact:access_as_app",
+    "contact:contact:readonly",
+    "contact:contact:readonly_as_app",
+)
 
 
 class Request(msgspec.Struct):

@@ -26,6 +26,7 @@ APP_SECRET = "Yb2nR7dQ5sTf0kXw9cVh3mLj8pZa1eGu"
 SCOPES = frozenset(
     {
         "cardkit:card:write",
+        "contact:contact.base:readonly",
         "contact:user.base:readonly",
         "im:chat:readonly",
         "im:message.group_at_msg:readonly",
