@@ -48,7 +48,7 @@ PARTS = st.sampled_from(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.lists(PARTS, max_size=8).map("".join), st.data())
 def test_any_split_is_like_the_whole(text: str, data: st.DataObject) -> None:
     cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=6)))
@@ -56,7 +56,7 @@ def test_any_split_is_like_the_whole(text: str, data: st.DataObject) -> None:
     assert streamed(pieces) == streamed(list(text)) == strip(text)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.text(alphabet="[]【】()ab id电CITE", max_size=80))
 def test_nothing_waits_longer_than_a_mark(text: str) -> None:
     marks = Marks()

@@ -177,7 +177,7 @@ VALUES: st.SearchStrategy[Any] = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.dictionaries(st.sampled_from(["fastgpt", "bots", "http", "store", "zzz"]), VALUES, max_size=5))
 def test_no_file_whatever_ends_in_anything_but_faults(raw: dict[str, Any]) -> None:
     try:

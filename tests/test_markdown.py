@@ -148,7 +148,7 @@ def shown(text: str, limit: int) -> list[str]:
 VISIBLE = re.compile(r"\s+")
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(MARKDOWN, st.integers(1, 90))
 @example("```py\n" + "x" * 50 + "\n```", 30)
 @example("```" * 20, 5)

@@ -16,7 +16,7 @@ def caps(rate: Rate | None, bot_rate: Rate | None = None, interval: float = 1.0)
     return Caps(fits=lambda text: True, live=True, interval=interval, rate=rate, bot_rate=bot_rate)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.tuples(st.floats(0.0, 5.0), st.sampled_from("ab"), st.booleans()), max_size=150))
 def test_no_window_ever_holds_more_than_its_calls(asks: list[tuple[float, str, bool]]) -> None:
     budget, limits = Budget(), caps(Rate(18, 60), Rate(5, 1))
@@ -30,7 +30,7 @@ def test_no_window_ever_holds_more_than_its_calls(asks: list[tuple[float, str, b
         assert sum(at <= t < at + 1 for t, _ in made) <= 5
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.tuples(st.floats(0.0, 3.0), st.booleans()), min_size=1, max_size=80))
 def test_whoever_waits_as_told_gets_through(asks: list[tuple[float, bool]]) -> None:
     budget, limits = Budget(), caps(Rate(18, 60))

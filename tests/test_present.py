@@ -100,7 +100,7 @@ def drive(
     raise AssertionError("it does not end")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     TOKENS,
     st.booleans(),
@@ -128,7 +128,7 @@ def test_whatever_comes_ends_whole_on_the_screen(
     assert shown == marks.sub("", "".join(tokens) + (f"\n\n{note}" if note else ""))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     st.lists(st.text("ab中 。\n", max_size=60), max_size=30),
     st.integers(1, 4),
@@ -143,7 +143,7 @@ def test_the_send_budget_is_kept_and_the_rest_is_told(tokens: list[str], sends: 
     assert solid("".join(screen.texts()) + presenter.rest()) == solid("".join(tokens))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.text("ab 中。\n", max_size=3_000), st.integers(200, 2_000))
 def test_what_a_platform_finds_too_big_is_cut_until_it_takes_it(text: str, takes: int) -> None:
     screen = Screen(True, 3_000)

@@ -58,7 +58,7 @@ NAMES = st.sampled_from(["", "answer", "flowResponses"])
 TEXTS = st.text(alphabet="{}[]:d \u2028\u0085\x0b\ufeff电😀é", max_size=12)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(st.tuples(NAMES, TEXTS), max_size=6), st.sampled_from(["\n", "\r", "\r\n"]), st.data())
 def test_any_split_and_any_line_end(sent: list[tuple[str, str]], end: str, data: st.DataObject) -> None:
     lines = [f"event: {name}{end}data: {text}{end}{end}" if name else f"data: {text}{end}{end}" for name, text in sent]

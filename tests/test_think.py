@@ -33,7 +33,7 @@ def test_literal(text: str, expected: tuple[str, str]) -> None:
     assert streamed(list(text)) == expected
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.lists(st.sampled_from(["<think>", "</think>", "<", "/", "think", ">", "a", "电"]), max_size=10).map("".join),
     st.data(),

@@ -245,7 +245,7 @@ FORMS = st.none() | st.builds(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.builds(
         Show,
@@ -285,7 +285,7 @@ def crowded(text: str) -> tuple[dict[str, Any], int, int, list[str]]:
 @example(27_000)
 @example(0)
 @given(st.integers(0, 27_000))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_the_text_is_never_cut(length: int) -> None:
     made, *_ = crowded("x" * length + "!")
     assert size(made) <= BYTES_MOST

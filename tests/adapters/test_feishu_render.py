@@ -180,7 +180,7 @@ def test_plain_paragraphs_stay_as_they_are(paragraphs: list[list[str]]) -> None:
 # ------------------------------------------------------------------ it does nothing but say it
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(NASTY)
 @example("a ` b\nc `<font>` d")
 @example("`` `<at id=all>``")
@@ -202,7 +202,7 @@ _UNDECIDED = re.compile(r"(?:<\S*|(?<!\*)\*\.?|^\|.*)\Z", re.MULTILINE)
 """Ends of a preview where the header of render.py makes an exception: a tag, a star, a row under way."""
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(ANSWER)
 def test_a_preview_is_the_beginning_of_the_next(markdown: str) -> None:
     before = ""
@@ -223,7 +223,7 @@ def test_every_character_of_an_answer_is_typed_on() -> None:
 # ------------------------------------------------------------------ limits
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(MARKDOWN | ANSWER, st.integers(1, 200))
 @example("<", TEXT_MOST // 5)
 @example("<", TEXT_MOST // 5 - 1)
@@ -239,7 +239,7 @@ def test_fits_says_what_rendering_says(markdown: str, times: int) -> None:
     assert fits(text) == (max(size, source) <= TEXT_MOST and tables(text) <= 3)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.one_of(st.just(TABLE), LINES, st.just("```\na\n```")), min_size=1, max_size=14))
 @example([TABLE] * 7)
 @example([TABLE + "\n| 长 | 1 |" * 2000, TABLE, TABLE, TABLE])
@@ -258,7 +258,7 @@ def test_tables_roll_over_to_the_next_card_and_no_row_is_lost(blocks: list[str])
         assert shown == [text]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(NASTY)
 @example(f"> {TABLE}".replace("\n", "\n> "))
 @example(f"- {TABLE}".replace("\n", "\n  ") + "\n- b")

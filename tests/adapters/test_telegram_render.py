@@ -152,7 +152,7 @@ def check(text: str, entities: list[Entity]) -> None:
     assert all((a.offset, -a.length) <= (b.offset, -b.length) for a, b in pairwise(entities))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(MARKDOWN)
 @example("> **a\n> > `b`** c")
 @example("*a [**b](http://x)** `c`*")
@@ -176,7 +176,7 @@ def test_every_word_of_plain_paragraphs_is_there(paragraphs: list[list[str]]) ->
 # ------------------------------------------------------------------ limits
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(MARKDOWN, st.integers(1, 60))
 @example("- a\n", 1000)
 @example("`a` ", 51)

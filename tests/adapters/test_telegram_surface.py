@@ -227,7 +227,7 @@ ANSWERS = st.one_of(
 )
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(ANSWERS.filter(fitting), THINKING, st.booleans(), st.lists(st.text(max_size=60), max_size=12))
 @example("字" * LIMIT, "hm", True, [LONG] * 3)
 @example("字" * (LIMIT - 2 - THINKING_LEAST), "想" * 99, True, [])

@@ -136,7 +136,7 @@ def test_html(text: str, expected: str) -> None:
     read(text)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(MARKDOWN)
 @example("![[a](http://b)](http://c)")
 @example('[a](http://b" onclick="x)')
