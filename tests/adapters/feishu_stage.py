@@ -12,40 +12,11 @@ from aiohttp.test_utils import TestServer
 
 from adapters import feishu
 from adapters.feishu import account
-from bridge.model import AnyEvent, Message, State
 from bridge.wire import Wire
 from tests.adapters.host import Double
 from tests.fakes.feishu import OpenPlatform
 
 BOT = "fs"
-
-
-class Host(Double):
-    """A Double that can be looked into."""
-
-    def __init__(self, store: dict[str, bytes], wire: Wire) -> None:
-        super().__init__(store, wire)
-        self.states: list[State] = []
-        self._news = asyncio.Event()
-
-    def state(self, state: State) -> None:
-        super().state(state)
-        self.states.append(state)
-        self._news.set()
-
-    async def until_state(self, state: str, detail: str = "") -> None:
-        async with asyncio.timeout(5):
-            while not any(seen.state == state and detail in seen.detail for seen in self.states):
-                self._news.clear()
-                await self._news.wait()
-
-    async def next(self) -> AnyEvent:
-        return await asyncio.wait_for(self.events.get(), 5)
-
-    async def text(self) -> str:
-        event = await self.next()
-        assert isinstance(event, Message)
-        return event.text
 
 
 class Stage:
@@ -55,14 +26,14 @@ class Stage:
         self.platform = platform
         self._wire = wire
 
-    def build(self, **options: Any) -> tuple[feishu.Adapter, Host]:
-        host = Host({}, self._wire)
+    def build(self, **options: Any) -> tuple[feishu.Adapter, Double]:
+        host = Double({}, self._wire)
         platform = self.platform
         given = {"app_id": platform.app_id, "app_secret": platform.app_secret, "domain": platform.url, **options}
         return feishu.Adapter(BOT, feishu.Options(**given), host), host
 
     @asynccontextmanager
-    async def served(self, **options: Any) -> AsyncIterator[tuple[feishu.Adapter, Host]]:
+    async def served(self, **options: Any) -> AsyncIterator[tuple[feishu.Adapter, Double]]:
         """The adapter, not running yet; with mode webhook the platform posts to it."""
         adapter, host = self.build(**options)
         async with TestServer(host.app) as server:
@@ -72,7 +43,7 @@ class Stage:
             yield adapter, host
 
     @asynccontextmanager
-    async def bot(self, **options: Any) -> AsyncIterator[tuple[feishu.Adapter, Host]]:
+    async def bot(self, **options: Any) -> AsyncIterator[tuple[feishu.Adapter, Double]]:
         """The adapter, running."""
         async with self.served(**options) as (adapter, host):
             task = asyncio.create_task(adapter.run(host.receive))

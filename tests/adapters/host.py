@@ -9,7 +9,7 @@ import httpx
 from aiohttp import web
 
 from bridge.http import local
-from bridge.model import AnyEvent, BridgeError, Download, File, Handler, State, TooBig
+from bridge.model import AnyEvent, BridgeError, Download, File, Handler, Message, State, TooBig
 from bridge.wire import Wire
 
 
@@ -27,6 +27,8 @@ class Double:
         self.downloads: dict[str, Download] = {}
         self.app = web.Application()
         self.connected = asyncio.Event()
+        self.states: list[State] = []
+        self._told = asyncio.Event()
         self.store = store
         self.events: asyncio.Queue[AnyEvent] = asyncio.Queue()
         self.toast: str | None = None
@@ -48,8 +50,24 @@ class Double:
         return self._wire.connection(url)
 
     def state(self, state: State) -> None:
+        self.states.append(state)
+        self._told.set()
         if state.state == "connected":
             self.connected.set()
+
+    async def until_state(self, state: str, detail: str = "") -> None:
+        async with asyncio.timeout(5):
+            while not any(seen.state == state and detail in seen.detail for seen in self.states):
+                self._told.clear()
+                await self._told.wait()
+
+    async def next(self) -> AnyEvent:
+        return await asyncio.wait_for(self.events.get(), 5)
+
+    async def text(self) -> str:
+        event = await self.next()
+        assert isinstance(event, Message)
+        return event.text
 
     async def load(self, key: str) -> bytes | None:
         await asyncio.sleep(0)

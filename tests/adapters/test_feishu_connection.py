@@ -15,7 +15,8 @@ from aiohttp import web
 from adapters import feishu
 from adapters.feishu import connection, endpoint
 from bridge.model import BridgeError, Button, Conversation, Fatal, Message, Press, Show, User
-from tests.adapters.feishu_stage import Host, Stage, stage_of
+from tests.adapters.feishu_stage import Stage, stage_of
+from tests.adapters.host import Double
 from tests.fakes.feishu import USER, OpenPlatform, Pressed
 from tests.fakes.feishu.codec import CONTROL, DATA, Frame
 from tests.fakes.feishu.delivery import Delivery
@@ -122,7 +123,7 @@ async def test_a_bot_that_is_removed_from_a_group_says_so_in_the_log(
         assert "removed from chat oc_1" in caplog.text
 
 
-async def pressed(stage: Stage, adapter: feishu.Adapter, host: Host) -> Pressed:
+async def pressed(stage: Stage, adapter: feishu.Adapter, host: Double) -> Pressed:
     """A user presses a button of the bot's."""
     said = stage.platform.say("hello")
     assert await host.text() == "hello"

@@ -17,7 +17,8 @@ import msgspec
 import pytest
 
 from adapters import feishu
-from tests.adapters.feishu_stage import Host, Stage, stage_of
+from tests.adapters.feishu_stage import Stage, stage_of
+from tests.adapters.host import Double
 from tests.fakes.feishu import OpenPlatform, webhook
 from tests.fakes.feishu.rules import Json
 
@@ -29,7 +30,7 @@ EVENT: Json = {
     "event": {},
 }
 
-Bot = AbstractAsyncContextManager[tuple[feishu.Adapter, Host]]
+Bot = AbstractAsyncContextManager[tuple[feishu.Adapter, Double]]
 
 
 @pytest.fixture

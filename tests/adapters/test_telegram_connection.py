@@ -45,23 +45,16 @@ POISON = {"message": {"message_id": "not a number", "chat": None}}
 
 
 class Host(Double):
-    """A Double that can be looked into."""
+    """A Double whose saving can be held up and whose budget can be full."""
 
     def __init__(self, store: dict[str, bytes], wire: Wire) -> None:
         super().__init__(store, wire)
-        self.states: list[State] = []
         self.waits: list[float] = []
         """What the budget says to the next calls."""
         self.saved = asyncio.Event()
         """While it is not set, nothing gets saved."""
         self.saved.set()
         self.saving = asyncio.Event()
-        self._news = asyncio.Event()
-
-    def state(self, state: State) -> None:
-        super().state(state)
-        self.states.append(state)
-        self._news.set()
 
     async def save(self, key: str, value: bytes) -> None:
         self.saving.set()
@@ -72,20 +65,6 @@ class Host(Double):
 
     async def spend(self, chat: str, durable: bool) -> float:
         return self.waits.pop(0) if self.waits else 0.0
-
-    async def until_state(self, state: str, detail: str) -> None:
-        async with asyncio.timeout(5):
-            while not any(seen.state == state and detail in seen.detail for seen in self.states):
-                self._news.clear()
-                await self._news.wait()
-
-    async def next(self) -> AnyEvent:
-        return await asyncio.wait_for(self.events.get(), 5)
-
-    async def text(self) -> str:
-        event = await self.next()
-        assert isinstance(event, Message)
-        return event.text
 
 
 class Stage:
