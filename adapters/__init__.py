@@ -9,4 +9,5 @@ ADAPTERS = {
     "feishu": "adapters.feishu",
     "telegram": "adapters.telegram",
     "web": "adapters.web",
+    "wechat": "adapters.wechat",
 }

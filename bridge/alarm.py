@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 class Alarm:
@@ -33,3 +35,22 @@ class Alarm:
                 if timer is not None:
                     timer.cancel()
         self._rung = False
+
+
+class Bell:
+    """Rings all who wait for one thing to come back."""
+
+    def __init__(self) -> None:
+        self._waiting: set[Alarm] = set()
+
+    @contextmanager
+    def wakes(self, alarm: Alarm) -> Iterator[None]:
+        self._waiting.add(alarm)
+        try:
+            yield
+        finally:
+            self._waiting.discard(alarm)
+
+    def ring(self) -> None:
+        for alarm in self._waiting:
+            alarm.ring()

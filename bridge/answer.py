@@ -2,9 +2,25 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import msgspec
 
 from bridge.model import Message
+
+
+class Sent(NamedTuple):
+    """What can neither be taken back nor changed: the text that it stands for, and what re-opens a fence behind it."""
+
+    text: str = ""
+    prefix: str = ""
+
+
+class Tried(NamedTuple):
+    """A message as it was shown, and what is out of our hands once it has arrived."""
+
+    text: str
+    sent: Sent
 
 
 class Answer(msgspec.Struct, omit_defaults=True):
@@ -21,6 +37,12 @@ class Answer(msgspec.Struct, omit_defaults=True):
     """Parts that are on the screen."""
     filed: int = 0
     """Files that were sent behind them."""
+    sent: Sent = Sent()
+    """Where messages cannot be changed: what those stand for that were sent."""
+    tried: Tried | None = None
+    """The one that may have been sent when the process died."""
+    owed: str = ""
+    """The rest of an earlier answer, which comes first."""
     attempting: int = -1
     """The part that was about to be sent, where sending it twice would show it twice; -1 = none."""
     text: str = ""
@@ -42,6 +64,15 @@ class Answer(msgspec.Struct, omit_defaults=True):
         return f"Answer(attempt={self.attempt}, begun={self.begun}, whole={self.whole})"
 
 
+class Rest(msgspec.Struct, frozen=True):
+    """Kept under ``rest:{lane}``: the end of an answer that the platform did not allow; the next message brings it."""
+
+    text: str
+
+    def __repr__(self) -> str:
+        return f"Rest({len(self.text)} characters)"
+
+
 class Said(msgspec.Struct, frozen=True):
     """Kept for each message of an answer, under ``said:{bot}/{chat}/{message}``: whose answer it belongs to."""
 
@@ -52,6 +83,10 @@ class Said(msgspec.Struct, frozen=True):
 
 def answer_key(job: str) -> str:
     return f"answer:{job}"
+
+
+def rest_key(lane: str) -> str:
+    return f"rest:{lane}"
 
 
 def said_key(bot: str, chat: str, message: str) -> str:

@@ -25,6 +25,7 @@ import adapters
 import bridge
 from bridge import http, online
 from bridge.addresses import host_of
+from bridge.alarm import Bell
 from bridge.appapi import AppApi
 from bridge.attach import Attaching
 from bridge.config import Config, ConfigError, span
@@ -33,7 +34,7 @@ from bridge.download import Downloads
 from bridge.fastgpt import FastGPT
 from bridge.host import BotHost
 from bridge.links import Links
-from bridge.model import Adapter, AnyEvent, Attachment, BridgeError, Fatal, Finding, State
+from bridge.model import Adapter, AnyEvent, Attachment, BridgeError, Fatal, Finding, Login, State
 from bridge.pace import Budget
 from bridge.question import Questions
 from bridge.store import open_engine
@@ -150,13 +151,22 @@ class Bridge:
         apps = {name: FastGPT(app, clients[name]) for name, app in config.fastgpt.items()}
         apis = {name: AppApi(app, clients[name]) for name, app in config.fastgpt.items()}
         for name, bot in config.bots.items():
-            budget = Budget()
+            budget, back = Budget(), Bell()
             app = config.fastgpt[bot.app]
             host = BotHost(
-                name, self._wire, bot.proxy, self.engine, self.server, budget, downloads, self._public_url, app.base_url
+                name,
+                self._wire,
+                bot.proxy,
+                self.engine,
+                self.server,
+                budget,
+                back,
+                downloads,
+                self._public_url,
+                app.base_url,
             )
             adapter: Adapter = self._platforms.module(bot.platform).Adapter(name, bot.options, host)
-            self._bots[name] = Bot(name, bot, adapter, apps[bot.app], apis[bot.app], app, budget)
+            self._bots[name] = Bot(name, bot, adapter, apps[bot.app], apis[bot.app], app, budget, back)
 
     def _fetch(self, bot: str, attachment: Attachment) -> AsyncIterator[bytes]:
         if bot not in self._bots:
@@ -189,6 +199,21 @@ class Bridge:
             for name, bot in self._bots.items():
                 for finding in await bot.adapter.probe():
                     yield f"bot {name}", finding
+        finally:
+            await self._stop(0.0)
+
+    async def login(
+        self, name: str, qr: Callable[[str], Awaitable[None]], ask: Callable[[str], Awaitable[str]]
+    ) -> None:
+        """Log a bot in (``fastgpt-bridge login``); nothing is run. See bridge.model.Login."""
+        self._wire = Wire()
+        try:
+            await self.engine.start(None)
+            self._build()
+            adapter = self._bots[name].adapter
+            if not isinstance(adapter, Login):
+                raise BridgeError(f"bot {name} needs no login: its key is in the config")
+            await adapter.login(qr, ask)
         finally:
             await self._stop(0.0)
 

@@ -21,6 +21,7 @@ from bridge.app import Bridge, Platforms, own_adapters
 from bridge.config import App, Bot, Config, ConfigError, Http
 from bridge.configfile import load
 from bridge.model import BridgeError
+from bridge.qr import drawn
 from bridge.serve import only_one, serve
 
 CONFIG = click.option(
@@ -92,6 +93,27 @@ async def _probe(config: Config) -> bool:
         if finding.fix:
             click.echo(f"      {'fix: ' if not finding.ok else 'note: '}{finding.fix}")
     return fine
+
+
+@cli.command()
+@click.argument("bot")
+@CONFIG
+def login(bot: str, path: Path) -> None:
+    """Log a WeChat bot in by QR code. A service that is running goes on with it by itself."""
+    config = load(path, Platforms(adapters.ADAPTERS))
+    if bot not in config.bots:
+        raise ConfigError(f"{bot}: is not under bots:; known are {', '.join(config.bots)}")
+    one = msgspec.structs.replace(config, bots={bot: config.bots[bot]})
+    asyncio.run(Bridge(one).login(bot, _show_qr, _ask))
+    click.echo(f"bot {bot} is logged in")
+
+
+async def _show_qr(link: str) -> None:
+    click.echo(f"{drawn(link)}\nScan it with WeChat on your phone, or open the link there: {link}")
+
+
+async def _ask(question: str) -> str:
+    return str(click.prompt(question))  # nothing else goes on meanwhile
 
 
 @cli.command()

@@ -58,6 +58,8 @@ class Bot(msgspec.Struct, frozen=True, kw_only=True):
     groups: Literal["mention", "all", "off"] = "mention"
     session: Literal["chat", "user", "thread"] = "user"
     language: Literal["auto", "zh", "en"] = "auto"
+    debounce: float = 0
+    """Seconds without another message after which those of one person are one question; 0 = each is one."""
     per_user: str = "20/min"
     reset_after: float = 0
     """Idle hours after which a new context begins; 0 = never."""

@@ -16,6 +16,9 @@ Fault = tuple[str, str]
 """(path, message)"""
 
 
+DEBOUNCE_MOST = 60.0
+
+
 def faults(config: Config) -> Iterator[Fault]:
     for name, app in config.fastgpt.items():
         yield from _of_app(f"fastgpt.{name}", app)
@@ -60,6 +63,8 @@ def _of_bot(path: str, bot: Bot, config: Config) -> Iterator[Fault]:
     if bot.app not in config.fastgpt:
         near = difflib.get_close_matches(bot.app, config.fastgpt, n=1, cutoff=0.0)
         yield f"{path}.app", f"{bot.app!r} is not under fastgpt:; did you mean {near[0]!r}?"
+    if bot.debounce > DEBOUNCE_MOST:
+        yield f"{path}.debounce", f"{bot.debounce:g}: more than {DEBOUNCE_MOST:g} seconds would only keep users waiting"
     try:
         rate(bot.per_user)
     except ValueError as error:

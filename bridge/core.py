@@ -14,10 +14,11 @@ from __future__ import annotations
 import logging
 import re
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 
+from bridge.alarm import Bell
 from bridge.answer import Said, said_key
 from bridge.appapi import AppApi
 from bridge.config import App, rate
@@ -67,6 +68,8 @@ class Bot:
     api: AppApi
     app_config: App
     budget: Budget
+    back: Bell = field(default_factory=Bell)
+    """Rung when the platform can be reached again."""
 
     def language(self, event: AnyEvent) -> Language:
         text = event.text if isinstance(event, Message) else ""
@@ -80,7 +83,7 @@ class Core:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._rated: dict[str, float] = {}  # message or album -> what the rate limit said, oldest first
-        self._cut: dict[str, float] = {}  # lane -> when a text was sent there that its client had cut
+        self._open: dict[str, float] = {}  # lane -> until when what is sent there may belong to a question
 
     async def receive(self, bot: Bot, event: AnyEvent) -> str | None:
         """See bridge.model.Receive."""
@@ -143,16 +146,16 @@ class Core:
         elif command == ASK and not _asks(event):
             await self._say(bot, event, say("no_text", bot.language(event)))
         elif not await self._too_fast(bot, event):
-            if event.cut:
-                _remember(self._cut, bot.lane(event), event.at)
+            if pieces := AT_ONCE if event.cut else bot.config.debounce:
+                _remember(self._open, bot.lane(event), event.at + pieces)
             await self._submit(bot, event, Task(event, command), bot.lane(event))
 
     def _may_belong(self, bot: Bot, event: Message) -> bool:
         """Can it be a piece of a message that is for the bot? The caption of an album is on one picture, the mention in
-        the first part of a cut text."""
+        the first part of a cut text, or of a burst."""
         if bot.config.groups == "off" or event.edited:
             return False
-        return bool(event.group) or 0 <= event.at - self._cut.get(bot.lane(event), 0.0) <= AT_ONCE
+        return bool(event.group) or event.at <= self._open.get(bot.lane(event), 0.0)
 
     async def _amend(self, bot: Bot, event: Message, command: str) -> None:
         """A question that has changed is asked again while nobody has answered it and nothing came after it."""

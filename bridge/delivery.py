@@ -10,19 +10,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
+import math
+import time
+from dataclasses import dataclass, field
 
 import msgspec
 
-from bridge.answer import Answer, Said, said_key
+from bridge.answer import Answer, Rest, Said, Tried, rest_key, said_key
 from bridge.asking import Asking
 from bridge.core import STOP_KEY, Bot
 from bridge.linked import files_in
+from bridge.live import Live
 from bridge.metrics import REPEATED
-from bridge.model import AnyEvent, Button, File, Show, Shown
+from bridge.model import AnyEvent, Button, Caps, File, Show, Shown
 from bridge.present import Presenter
 from bridge.pump import Pump
 from bridge.question import Question, Questions
+from bridge.segments import Segments
 from bridge.stops import Stops
 from bridge.store import Engine, Job
 from bridge.words import Language, say
@@ -46,6 +50,7 @@ class Delivery:
     _stops: Stops
     _unknown: int = -1
     """The part that an earlier process was about to send when it died."""
+    _presenter: Presenter = field(init=False)
 
     @property
     def _language(self) -> Language:
@@ -55,16 +60,14 @@ class Delivery:
         """True when all of the answer is on the screen, False when it was parked."""
         bot, answer, event = self._bot, self._answer, self._event
         caps = bot.adapter.caps(event)
-        stop = Button(STOP_KEY, say("stop", self._language), "stop")
-        buttons = (stop,) if caps.buttons and not answer.whole else ()
         self._unknown = answer.attempting
-        now = asyncio.get_running_loop().time()
-        presenter = Presenter(caps, now, shown=answer.parts, filed=answer.filed, buttons=buttons)
+        self._presenter = presenter = self._on_screen(caps)
         surface = bot.adapter.answer(event, self._job.key, answer.ref or None)
         pump = Pump(
             presenter,
             surface,
             bot.budget,
+            bot.back,
             event.conversation.chat if caps.rate_of == "chat" else self._job.lane,
             caps,
             kept=self._shown,
@@ -88,7 +91,29 @@ class Delivery:
                 reader.cancel()
         if reader is not None and reader.done() and not reader.cancelled():
             reader.result()  # a bug in it is a bug of the turn
+        if done and (rest := presenter.rest()):
+            log.info("job %s: %d characters wait for the next message", self._job.key, len(rest))
+            await self._engine.put({rest_key(bot.lane(event)): msgspec.json.encode(Rest(rest))})
         return done
+
+    def _on_screen(self, caps: Caps) -> Presenter:
+        """The presenter for the platform, where an earlier process has left it."""
+        answer, now = self._answer, asyncio.get_running_loop().time()
+        if caps.live:
+            stop = Button(STOP_KEY, say("stop", self._language), "stop")
+            buttons = (stop,) if caps.buttons and not answer.whole else ()
+            return Live(caps, now, shown=answer.parts, filed=answer.filed, buttons=buttons)
+        return Segments(
+            caps,
+            parts=answer.parts,
+            filed=answer.filed,
+            sent=answer.sent,
+            tried=answer.tried,
+            owed=answer.owed,
+            until=math.inf if caps.window is None else now + self._event.at + caps.window - time.time(),
+            more=say("more", self._language),
+            anew=say("anew", self._language),
+        )
 
     def _halt(self, pump: Pump, reader: asyncio.Task[None] | None) -> None:
         how = self._job.halted
@@ -114,6 +139,8 @@ class Delivery:
             REPEATED.labels(self._bot.name).inc()
             log.warning("job %s: part %d is sent again: it is not known whether it arrived", self._job.key, op.part)
         self._answer.attempting, self._unknown = op.part, -1
+        if self._presenter.sent.text and not op.files:
+            self._answer.tried = Tried(op.text, self._presenter.sent)
         await self._engine.put(self._answer.row(self._job.key))
 
     async def _shown(self, op: Show, shown: Shown | None, text: str) -> None:
@@ -122,7 +149,7 @@ class Delivery:
         if shown is None:
             shown = Shown(answer.ref, answer.ids)  # a file that was given up is done with, too
         if not shown.staged:
-            answer.attempting = -1
+            answer.attempting, answer.tried = -1, None
         new = [i for i in shown.ids if i not in answer.ids]
         fresh = bool(new) or shown.ref != answer.ref
         answer.ref, answer.ids = shown.ref, shown.ids
@@ -132,6 +159,7 @@ class Delivery:
             answer.filed += 1
         elif op.final or self._bot.adapter.caps(self._event).places:
             answer.parts = max(answer.parts, op.part + 1)
+            answer.sent = self._presenter.sent
         if not answer.whole and len(text) >= len(self._earlier):
             answer.text = text
         kept = self._answer.row(self._job.key)

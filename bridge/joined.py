@@ -4,7 +4,8 @@ Rules of this file:
 - pure; the messages are those that wait in one lane, so they are of one conversation, and of one person where that is
   what a lane is;
 - commands are never a piece of something;
-- platforms do not say how many pieces come: ``QUIET`` seconds without another one are the end.
+- platforms do not say how many pieces come: ``QUIET`` seconds without another one are the end;
+- where the operator wants it (``debounce``), messages that follow each other within so many seconds are one, too.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ AT_ONCE = 3.0
 """Seconds, by the platform's clock, within which a client sends the pieces of a text that it cut."""
 FULL = 4096
 """Where clients cut a text that has no better place (UTF-16 units): nothing was there between the pieces."""
+CLOCK = 1.0
+"""Seconds that a platform's clock jumps by: some tell whole seconds."""
 QUOTE_MOST = 2000
 """Characters of a quoted message that go along with the question."""
 FORWARD_MOST = 30_000
@@ -32,7 +35,7 @@ def waits(message: Message) -> bool:
     return bool(message.group) or message.cut
 
 
-def pieces(first: Message, following: Iterable[Message]) -> list[Message]:
+def pieces(first: Message, following: Iterable[Message], debounce: float = 0.0) -> list[Message]:
     """The messages that belong to ``first``, itself among them, as they were sent."""
     found = [first]
     for message in following:
@@ -41,7 +44,7 @@ def pieces(first: Message, following: Iterable[Message]) -> list[Message]:
         if first.group:
             if message.group == first.group:
                 found.append(message)
-        elif not _goes_on(found[-1], message):
+        elif not (_goes_on(found[-1], message) or _soon(found[-1], message, debounce)):
             break
         else:
             found.append(message)
@@ -53,6 +56,11 @@ def pieces(first: Message, following: Iterable[Message]) -> list[Message]:
 def _goes_on(last: Message, message: Message) -> bool:
     plain = message.text and not message.text.startswith("/") and not message.group and not message.attachments
     return last.cut and bool(plain) and 0 <= message.at - last.at <= AT_ONCE
+
+
+def _soon(last: Message, message: Message, debounce: float) -> bool:
+    within = 0 <= message.at - last.at <= debounce + CLOCK
+    return bool(debounce) and within and not message.text.startswith("/")
 
 
 def joined(found: Sequence[Message]) -> Message:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 import msgspec
 
@@ -302,6 +302,8 @@ class State(msgspec.Struct, frozen=True, omit_defaults=True):
 
     state: Literal["connecting", "connected", "login_needed", "standby", "failed"]
     detail: str = ""
+    qr: str = ""
+    """What the operator is to scan; it is drawn in the terminal."""
 
 
 # ------------------------------------------------------------------ protocols
@@ -356,10 +358,15 @@ class Adapter(Protocol):
         ...
 
 
+@runtime_checkable
 class Login(Protocol):
     """What an adapter has beside Adapter when its account logs in by QR code."""
 
-    async def login(self, qr: Callable[[str], Awaitable[None]], ask: Callable[[str], Awaitable[str]]) -> None: ...
+    async def login(self, qr: Callable[[str], Awaitable[None]], ask: Callable[[str], Awaitable[str]]) -> None:
+        """Log in (``fastgpt-bridge login``), beside a service that may be running on the same store: it goes on within
+        five seconds. ``qr`` draws what is to be scanned, ``ask`` puts a question to whoever does it. Raises a
+        BridgeError whose words say why it did not work."""
+        ...
 
 
 class Host(Protocol):
@@ -392,10 +399,17 @@ class Host(Protocol):
         """Does the request come from this very machine, and not through a proxy? (DESIGN 2.4)"""
         ...
 
-    async def spend(self, chat: str, durable: bool) -> float:
-        """Draw a call of the adapter's own from the budget: 0 = go, else ask again after so many seconds.
+    async def failed(self, error: BridgeError, most: float = 30.0) -> None:
+        """What the bot cannot go on without has failed: say so, and wait until it may be tried again, ``most`` seconds.
+        Each failure in a row waits longer; ``state("connected")`` ends the row."""
+        ...
 
-        ``chat`` is empty for calls that concern no chat. Calls within ``Surface.show`` are drawn by the pump.
+    async def spend(self, chat: str, durable: bool, within: float = math.inf) -> None:
+        """Draw a call of the adapter's own from the budget, as soon as there is room for it. Raises RateLimited when
+        there will be none ``within`` so many seconds.
+
+        ``chat`` is empty for calls that concern no chat. Calls within ``Surface.show`` and ``typing`` are drawn by the
+        pump.
         """
         ...
 
@@ -449,6 +463,10 @@ class Vanished(BridgeError):
 
 class Unreachable(BridgeError):
     """The platform could not be reached: nothing was sent."""
+
+
+class Exhausted(BridgeError):
+    """The platform takes no more messages for this question."""
 
 
 class TooBig(BridgeError):

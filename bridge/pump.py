@@ -4,7 +4,8 @@ Rules of this file:
 - one call in flight, and always the newest text: whatever arrives during a call or a hold goes out with the next one;
 - the pump is woken by its own timer, by the first token and by the end, never by each token: at 50 tokens a second that
   is most of what a peer spends;
-- an operation that failed is asked for anew, so a final lands however long the platform refuses;
+- an operation that failed is asked for anew, so a final lands however long the platform refuses, and at once when it
+  comes back;
 - what would be there twice if it was sent twice is written down before it is sent. A file whose sending had no result
   is sent once more and then given up, a text never is.
 """
@@ -18,10 +19,11 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
-from bridge.alarm import Alarm
+from bridge.alarm import Alarm, Bell
 from bridge.model import (
     BridgeError,
     Caps,
+    Exhausted,
     Fatal,
     File,
     Gone,
@@ -50,19 +52,22 @@ VANISHED_MOST = 3
 FILES_MOST = 60.0
 """Seconds for all files of an answer: those that have not begun to be sent by then are left out."""
 TYPING = 0.4, 4.5
-"""Seconds of silence before the platform's own sign that something is coming, and before it is given again."""
+"""Seconds of silence before the platform's own sign that something is coming, and before it is given again. Where
+messages cannot be changed it is given at once."""
 
 
 class Pump:
     """``kept(op, shown, text so far)`` is awaited after each call, before the next: it commits what a restart needs
     (``shown`` is None when the operation was given up). ``attempting(op, again)`` is awaited before a call that must
-    not be made twice, and ``again`` when it may have arrived and is repeated; ``typing`` shows the platform's sign."""
+    not be made twice, and ``again`` when it may have arrived and is repeated; ``typing`` shows the platform's sign.
+    ``back`` ends the pause after a call that failed."""
 
     def __init__(
         self,
         presenter: Presenter,
         surface: Surface,
         budget: Budget,
+        back: Bell,
         chat: str,
         caps: Caps,
         *,
@@ -73,6 +78,7 @@ class Pump:
         self._presenter = presenter
         self._surface = surface
         self._budget = budget
+        self._back = back
         self._chat = chat
         self._caps = caps
         self._kept = kept
@@ -80,7 +86,7 @@ class Pump:
         self._typing = typing
         self._alarm = Alarm()
         self._clock = asyncio.get_running_loop().time
-        self._type_at = self._clock() + TYPING[0] if caps.typing else math.inf
+        self._type_at = self._clock() + (TYPING[0] if caps.live else 0.0) if caps.typing else math.inf
         self._idle = False  # asleep until something comes
         self._fed = False
         self._parked = False
@@ -154,7 +160,8 @@ class Pump:
                 now = self._clock()
                 presenter.failed(now, wait)
                 if urgent and wait < math.inf:
-                    await self._alarm.sleep(now + wait)
+                    with self._back.wakes(self._alarm):
+                        await self._alarm.sleep(now + wait)
 
     async def _sleep(self, until: float) -> None:
         self._idle = self._presenter.resting
@@ -168,7 +175,7 @@ class Pump:
 
     async def _type(self, now: float) -> float:
         """Give the platform's sign while nothing can be seen; says when it is due again."""
-        if not self._presenter.blank:
+        if not self._presenter.expecting:
             return math.inf
         if now >= self._type_at:
             wait = self._budget.take(self._chat, self._caps, now, durable=False)
@@ -217,6 +224,10 @@ class Pump:
                 if self.withdrawn or self._vanished > VANISHED_MOST:
                     raise Gone(str(error))
                 self._presenter.vanished()
+                return SOON
+            case Exhausted():
+                log.warning("chat %s: %s", self._chat, error)
+                self._presenter.exhausted()
                 return SOON
             case Unreachable() | Unsure() | Fatal():
                 return await self._again(op, error)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from itertools import takewhile
 from typing import NamedTuple
 
 import msgspec
@@ -57,14 +58,17 @@ class Questions:
     async def gather(self, bot: Bot, job: Job, first: Message) -> Gathered | None:
         """The whole question that begins with ``first``; waits while more of it may be on its way. None when the job
         was parked, or the message edited, meanwhile."""
-        if not waits(first):
+        debounce = bot.config.debounce
+        if not (waits(first) or debounce):
             return Gathered(first if Core.addressed(bot, first) else None, {})
-        found, keys = await self._pieces(job, first)
-        quiet = QUIET if time.time() - first.at < LATE else LATE
+        found, keys = await self._pieces(job, first, debounce)
+        quiet = debounce
+        if waits(first):
+            quiet = max(quiet, QUIET if time.time() - first.at < LATE else LATE)
         while not job.halted:
             await self._rest(job, quiet)
             before = len(found)
-            found, keys = await self._pieces(job, first)
+            found, keys = await self._pieces(job, first, debounce)
             if len(found) == before:
                 break
         if job.halted in ("park", "again"):
@@ -88,16 +92,18 @@ class Questions:
         finally:
             nap.cancel()
 
-    async def _pieces(self, job: Job, first: Message) -> tuple[list[Message], dict[str, str]]:
+    async def _pieces(self, job: Job, first: Message, debounce: float) -> tuple[list[Message], dict[str, str]]:
         """What has come of the question, and the job of each message by its id."""
         tasks = [(job.key, msgspec.json.decode(job.body, type=Task)) for job in await self._engine.waiting(job.lane)]
+        if not first.group:  # the pieces of a text follow each other
+            tasks = list(takewhile(lambda each: each[1].does == ASK, tasks))
         waiting = {
             task.event.id: (key, task.event)
             for key, task in tasks
             if task.does == ASK and isinstance(task.event, Message)
         }
         keys = {number: key for number, (key, _) in waiting.items()}
-        return pieces(first, [message for _, message in waiting.values()]), keys
+        return pieces(first, [message for _, message in waiting.values()], debounce), keys
 
     async def complete(self, bot: Bot, message: Message) -> Message:
         """The message with what its event only named: our own answers are in the store, the platform knows the rest."""

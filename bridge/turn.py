@@ -22,7 +22,7 @@ from typing import Literal
 
 import msgspec
 
-from bridge.answer import Answer, answer_key
+from bridge.answer import Answer, Rest, answer_key, rest_key
 from bridge.core import ASK, NEW, RETRY, SAY, STOP, WELCOME, Bot, Core, Task
 from bridge.delivery import Delivery
 from bridge.history import History
@@ -41,6 +41,8 @@ ERRORS_MOST = 3
 DEATHS_MOST = 10
 _OPENING = re.compile(r"^[ \t]*(?:[-*] )?\[([^\]\n]+)\][ \t]*$", re.MULTILINE)
 """A question that FastGPT's own page offers to be tapped: a line of the welcome text in brackets."""
+MORE = frozenset(("", "继续", "continue", "more", "1"))
+"""What a user sends for no other reason than to see the rest of an answer."""
 STORE_WAIT = 5.0
 """Seconds before a turn that could not be written down is tried again."""
 
@@ -66,10 +68,11 @@ class Turns:
             if await self._core.stop(bot, task.event, job.number):
                 return True
             task = msgspec.structs.replace(task, does=SAY, text=say("nothing_to_stop", bot.language(task.event)))
-        session_key = f"session:{bot.lane(task.event)}"
+        lane = bot.lane(task.event)
+        session_key = f"session:{lane}"
         while True:
             try:
-                kept, session = await self._engine.get(answer_key(job.key), session_key)
+                kept, session, rest = await self._engine.get(answer_key(job.key), session_key, rest_key(lane))
                 break
             except StoreError as error:
                 if not await _outwaited(job, error):
@@ -89,6 +92,7 @@ class Turns:
             answer,
             session_key,
             msgspec.json.decode(session, type=Session) if session else None,
+            msgspec.json.decode(rest, type=Rest).text if rest else "",
             self._stops,
         )
         return await turn.run()
@@ -107,6 +111,8 @@ class _Turn:
     _answer: Answer
     _session_key: str
     _session: Session | None
+    _rest: str
+    """What the answer before could not show; it is shown first, unless the user turns away from it."""
     _stops: Stops
     _chat_id: str = ""
     _pieces: dict[str, bytes | None] = field(default_factory=dict)
@@ -194,6 +200,8 @@ class _Turn:
             self._finish(await self._welcome())
         elif does == SAY:
             self._finish(self._task.text)
+        elif does == ASK and self._rest and self._wants_more():
+            self._finish("")
         else:
             if does == ASK and isinstance(event, Message) and self._answer.asked is None:
                 gathered = await self._questions.gather(self._bot, self._job, event)
@@ -202,17 +210,31 @@ class _Turn:
                 if gathered.message is None:
                     await self._engine.put(gathered.rows)
                     return "skip"
-                if waits(event):
+                if waits(event) or gathered.rows:
                     self._answer.asked, self._pieces = gathered.message, gathered.rows
             await self._complete()
             self._open_session()
             self._answer.attempt += 1
-        rows = self._pieces | self._answer.row(self._job.key)
+        rows = self._pieces
+        if self._rest and does in (ASK, NEW, RETRY):
+            self._answer.owed = self._rest if does == ASK else ""
+            rows[rest_key(self._bot.lane(event))] = None
+            self._rest = ""
+        rows |= self._answer.row(self._job.key)
         if self._session is not None:
             rows[self._session_key] = msgspec.json.encode(self._session)
         await self._engine.put(rows)
         self._pieces = {}
         return "show"
+
+    def _wants_more(self) -> bool:
+        """Does the message say no more than that the answer before shall go on?"""
+        event = self._event
+        if not isinstance(event, Message) or event.quotes:
+            return False
+        readable = self._bot.adapter.caps(event).inbound
+        more = event.text.strip().lower() in MORE
+        return more and not any(attachment.kind in readable for attachment in event.attachments)
 
     async def _welcome(self) -> str:
         """The bot's own words, else the app's, else ours."""

@@ -26,6 +26,8 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "not_yours": ("只有提问者或管理员可以停止这个回答。", "Only whoever asked, or an admin, can stop this answer."),
     "new": ("好的，我们重新开始。", "All right, a new conversation begins here."),
     "nothing_to_retry": ("还没有可以重试的问题。", "There is no question yet that could be asked again."),
+    "more": ("（未完，回复任意内容继续）", "(There is more: reply anything to continue.)"),
+    "anew": ("（连接中断，重新回答）", "(The connection was lost; the answer begins anew.)"),
     "too_fast": ("消息太频繁了，请在 {seconds} 秒后再试。", "Too many messages. Please try again in {seconds} s."),
     "not_allowed": (
         "这个机器人没有对你开放。请把你的 ID 发给管理员：{user}",

@@ -17,7 +17,6 @@ from bridge.fastgpt import Delta
 from bridge.metrics import REPEATED
 from bridge.model import Rate, Recalled, Rejected, Show, Unreachable, Unsure, User, Vanished
 from bridge.pump import VANISHED_MOST
-from bridge.store import Job
 from tests.turnstage import PRIVATE, Stage
 
 BOTH = frozenset[Literal["image", "file"]]({"image", "file"})
@@ -32,14 +31,6 @@ async def stage(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stage]:
     await made.engine.start(made.turns.run)
     yield made
     await made.engine.close(0.0)
-
-
-async def waiting_job(stage: Stage) -> Job:
-    """The job of the question "hello", which nobody works on."""
-    await stage.engine.start(None)
-    await stage.say("hello", 1)
-    [(key, body)] = await stage.engine._do(lambda db: db.execute("SELECT key, body FROM inbox").fetchall())
-    return Job(key, "lane", body)
 
 
 def repeated() -> float:
@@ -75,7 +66,7 @@ async def test_a_text_that_may_have_arrived_gets_a_place_and_is_not_sent_blindly
 async def test_a_text_that_was_about_to_be_sent_when_the_process_died_is_counted() -> None:
     stage = Stage()
     stage.screen.limits = dataclasses.replace(stage.screen.limits, places=False, interval=math.inf)
-    job = await waiting_job(stage)
+    job = await stage.job()
     await stage.engine.put(Answer(attempt=0, whole=True, text="You asked: hello", attempting=0).row(job.key))
     before = repeated()
     assert await stage.turns.run(job)
@@ -164,7 +155,7 @@ async def test_calls_of_a_show_that_failed_are_counted(stage: Stage) -> None:
 async def test_an_answer_whose_last_call_arrives_while_it_is_parked_is_done() -> None:
     stage = Stage()
     stage.screen.limits = dataclasses.replace(stage.screen.limits, places=False, interval=math.inf)
-    job = await waiting_job(stage)
+    job = await stage.job()
 
     async def park() -> None:
         job.halt("park")

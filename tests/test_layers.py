@@ -18,7 +18,9 @@ ROOT = Path(__file__).parent.parent
 PURE = (
     "model",
     "sse",
+    "live",
     "present",
+    "segments",
     "pace",
     "markdown",
     "session",

@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from statistics import mean
 
+from bridge.live import Live
 from bridge.model import Caps, Rate
 from bridge.pace import Budget
-from bridge.present import Presenter
 
 LIMIT = 30
 CALL = 0.1
@@ -49,7 +49,7 @@ class Talk:
     wake: float = math.inf
 
     def __post_init__(self) -> None:
-        self.presenter = Presenter(self.caps, self.begins)
+        self.presenter = Live(self.caps, self.begins)
 
     def hear(self, now: float) -> bool:
         """Take in what the app has sent by now; True when that wakes the pump."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import math
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, cast
 
 import httpx
+import msgspec
 
 from bridge.appapi import AppApi
 from bridge.attach import Attaching, Parts
@@ -31,7 +33,7 @@ from bridge.model import (
 )
 from bridge.pace import Budget
 from bridge.question import Questions
-from bridge.store import StoreError
+from bridge.store import Job, StoreError
 from bridge.store.sqlite import SQLite
 from bridge.turn import Turns
 
@@ -197,3 +199,20 @@ class Stage:
     async def say(self, text: str, number: int, to: Conversation = PRIVATE, at: float = 1e9, **more: Any) -> None:
         message = Message(id=str(number), conversation=to, user=User("7"), at=at, text=text, **more)
         await self.core.receive(self.bot, message)
+
+    async def job(self) -> Job:
+        """The job of the question "hello", which nobody works on."""
+        await self.engine.start(None)
+        await self.say("hello", 1)
+        [(key, body)] = await self.engine._do(lambda db: db.execute("SELECT key, body FROM inbox").fetchall())
+        return Job(key, "lane", body)
+
+    async def idle(self) -> None:
+        """Until nobody works on anything."""
+        async with asyncio.timeout(10):
+            while await self.engine._do(lambda db: db.execute("SELECT 1 FROM inbox WHERE NOT done").fetchall()):
+                pass
+
+    def debounce(self, seconds: float) -> None:
+        self.bot = dataclasses.replace(self.bot, config=msgspec.structs.replace(self.bot.config, debounce=seconds))
+        self.turns._bots = {"tg": self.bot}

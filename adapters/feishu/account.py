@@ -3,8 +3,7 @@
 Rules of this file:
 - such a call is drawn from the bot's budget like any other. Only the token call is not, because Feishu does not count
   it, nor is the first: a hold of the budget, which outlives a restart, must not keep the bot from receiving;
-- what the bot cannot go on without is repeated until it succeeds. The operator is told of the first failure in a row,
-  of the tenth and of the hundredth, and /readyz shows the last;
+- what the bot cannot go on without is repeated until it succeeds;
 - an app that the console says is not in use yet is told, and run all the same: the console saves the long connection
   only while one is open, which is before the first version is published, and an administrator may enable it later.
 
@@ -30,9 +29,6 @@ log = logging.getLogger(__name__)
 
 TIMEOUT = 10.0
 """Seconds for one of these calls."""
-BACKOFF = 1.0, 30.0
-TOLD = (1, 10, 100)
-"""Which failures in a row are logged."""
 INFO = "/open-apis/bot/v3/info"
 STOPPED: Mapping[int, str] = {
     0: "is not installed yet",
@@ -61,7 +57,6 @@ class Account:
         self.open_id = ""
         self.name = ""
         self._host = host
-        self._failures = 0
 
     async def connect(self) -> None:
         """Learn who we are, however long it takes; where Feishu takes no calls just now, what we were before will do.
@@ -77,8 +72,7 @@ class Account:
             except BridgeError as error:
                 info = await self._before() if isinstance(error, RateLimited) else None
                 if info is None:
-                    await self.failed(error)
-        self._failures = 0
+                    await self._host.failed(error)
         self.open_id, self.name = info.open_id, info.app_name
         if info.activate_status in STOPPED:
             log.warning("bot %s: the app %s: %s", self.bot, STOPPED[info.activate_status], UNAVAILABLE_FIX)
@@ -117,27 +111,11 @@ class Account:
     ) -> dict[str, Any]:
         """One call, when the budget has room for it. Raises what Api.call raises, and RateLimited when there will be
         no room ``within`` so many seconds."""
-        while wait := await self._host.spend("", durable):
-            within -= wait
-            if within < 0:
-                raise RateLimited(wait, "the bot's own budget has no room for it")
-            await asyncio.sleep(wait)
+        await self._host.spend("", durable, within)
         return await self.api.call(method, path, body, query, timeout=TIMEOUT)
-
-    async def failed(self, error: BridgeError) -> None:
-        """A call that the bot needs has failed: say so, and wait until it may be tried again."""
-        self._host.state(State("connecting", str(error)))
-        if isinstance(error, RateLimited):
-            await asyncio.sleep(error.retry_after)
-            return
-        self._failures += 1
-        if self._failures in TOLD:
-            log.warning("bot %s: %s (try %d)", self.bot, error, self._failures)
-        await asyncio.sleep(backoff(self._failures))
 
     def connected(self, detail: str = "") -> None:
         """All is well; ``detail`` says what is not quite."""
-        self._failures = 0
         self._host.state(State("connected", detail or self.name))
 
 
@@ -150,9 +128,3 @@ def info_of(answer: Mapping[str, Any]) -> Info:
     if not info.open_id:
         raise Unsure("Feishu does not say who the bot is")
     return info
-
-
-def backoff(failures: int) -> float:
-    """Seconds to wait after so many failures in a row."""
-    first, most = BACKOFF
-    return min(most, first * 2.0 ** min(failures - 1, 10))

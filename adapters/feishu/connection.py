@@ -27,8 +27,8 @@ from typing import NamedTuple
 import aiohttp
 import msgspec
 
-from adapters.feishu.account import TOLD, Account, backoff
-from adapters.feishu.endpoint import Settings, TooMany, endpoint, refused
+from adapters.feishu.account import Account
+from adapters.feishu.endpoint import Settings, endpoint, refused
 from adapters.feishu.frames import DATA, Fragments, Frame, ack, decode, ping
 from adapters.feishu.intake import Intake, event_id, read_json
 from adapters.feishu.schema import read
@@ -40,6 +40,8 @@ WITHIN = 2.5
 """Seconds for a commit: Feishu waits three."""
 OPEN = 15.0
 """Seconds for the handshake."""
+RECONNECT = 30.0
+"""Seconds between two tries that fail, at most."""
 CLOSE = 2.0
 """Seconds for the goodbye."""
 FRAME_MOST = 8 << 20
@@ -50,8 +52,6 @@ SILENCE = 10.0
 """Seconds beyond two of our pings after which a service that says nothing counts as dead."""
 STEADY = 60.0
 """Seconds after which a connection counts as one that works: the tries before it are forgotten."""
-CROWDED = 60.0
-"""Seconds between two tries while the app has too many connections."""
 
 
 class LongConnection:
@@ -66,7 +66,6 @@ class LongConnection:
         self._domain = domain
         self._settings = Settings()
         self._fragments = Fragments()
-        self._failures = 0
         self._takes: set[asyncio.Task[_Taken]] = set()
         self._answers: set[asyncio.Task[None]] = set()
 
@@ -79,7 +78,7 @@ class LongConnection:
                 except Fatal:
                     raise
                 except BridgeError as error:
-                    await self._failed(error)
+                    await self._host.failed(error, min(RECONNECT, self._settings.reconnect))
         finally:
             await self._end()
 
@@ -103,7 +102,6 @@ class LongConnection:
         await asyncio.sleep(random.uniform(0.0, self._settings.nonce))  # noqa: S311
         if lasted < STEADY:
             raise Unreachable(reason)
-        self._failures = 0
 
     async def _open(self, url: str) -> aiohttp.ClientWebSocketResponse:
         session, proxy = self._host.connection(url.replace("ws", "http", 1))  # the schemes that proxies are set for
@@ -120,15 +118,6 @@ class LongConnection:
             raise refused(error) from None
         except (aiohttp.ClientError, TimeoutError) as error:  # which may quote the address
             raise Unreachable(f"the long connection cannot be opened ({type(error).__name__})") from None
-
-    async def _failed(self, error: BridgeError) -> None:
-        """Say what is wrong, and wait until the next try."""
-        self._failures += 1
-        self._host.state(State("connecting", str(error)))
-        if self._failures in TOLD:
-            log.warning("bot %s: %s (try %d)", self._account.bot, error, self._failures)
-        wait = CROWDED if isinstance(error, TooMany) else min(backoff(self._failures), self._settings.reconnect)
-        await asyncio.sleep(random.uniform(wait / 2, wait))  # noqa: S311
 
     async def _end(self) -> None:
         """What has not come to its end by now is broken off: nobody waits for it any more."""

@@ -19,7 +19,7 @@ import msgspec
 
 from adapters.feishu.codes import CREDENTIALS, CREDENTIALS_FIX, Misconfigured
 from adapters.feishu.schema import read
-from bridge.model import BridgeError, Unreachable
+from bridge.model import BridgeError, RateLimited, Unreachable
 
 PATH = "/callback/ws/endpoint"
 SECONDS = 15.0
@@ -33,9 +33,11 @@ PING = 1.0, 300.0
 RECONNECT_MOST = 300.0
 NONCE_MOST = 30.0
 """Bounds of what Feishu may set, in seconds."""
+CROWDED = 60.0
+"""Seconds between two tries while the app has too many connections."""
 
 
-class TooMany(BridgeError):
+class TooMany(RateLimited):
     """The app has 50 long connections, and Feishu gives it no more: stop what else runs with this app_id"""
 
 
@@ -146,5 +148,5 @@ def _refusal(code: int, message: str) -> BridgeError:
     if code == FORBIDDEN:
         return Misconfigured(f"the app may not have a long connection ({told})", GRANT)
     if code == TOO_MANY:
-        return TooMany()
+        return TooMany(CROWDED)
     return Unreachable(f"Feishu gives no long connection ({told})")

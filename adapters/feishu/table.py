@@ -20,7 +20,7 @@ _TABLE = "|"
 _DELIMITERS = re.compile(r"(?=[^\n]*\|)[ \t>]*+\|?[ \t]*+:?-++:?[ \t]*+(?:\|[ \t]*+:?-++:?[ \t]*+)*+\|?[ \t]*+")
 _POSSIBLE = re.compile(rf"^{_DELIMITERS.pattern}$", re.MULTILINE)
 _PREFIX = re.compile(r"[ \t>]*(?:(?:[-*+]|\d{1,3}[.)])[ \t]+)*")
-_FENCE = re.compile(r"[ \t>]*(?:(?:[-*+]|\d{1,3}[.)])[ \t]+)*(`{3,}|~{3,})")
+_FENCE = re.compile(r"[ \t>]*(?:(?:[-*+]|\d{1,3}[.)])[ \t]+)*(`{3,}|~{3,})(.*)")
 
 
 def tables(text: str) -> int:
@@ -42,7 +42,9 @@ def fenced(text: str) -> str:
         if code == _TABLE:
             line = line.lstrip(" \t>")
         elif marks := _FENCE.match(line):
-            code = "" if code and marks[1].startswith(code) else code or marks[1]
+            fence, info = marks.groups()
+            closes = bool(code) and fence.startswith(code) and not info.strip()
+            code = "" if closes else code or fence
         elif not code and "|" in line and _DELIMITERS.fullmatch(below):
             prefix = _PREFIX.match(line)
             item = prefix[0].replace(">", "").strip() if prefix else ""

@@ -28,7 +28,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from adapters.feishu.account import TOLD, Account
+from adapters.feishu.account import Account
 from adapters.feishu.intake import Closed, Intake, event_id, read_json
 from adapters.feishu.lark import cipher
 from bridge.model import BridgeError, Host
@@ -76,7 +76,7 @@ class Webhook:
             payload = self._opened(request.headers, await _body(request, self._most(request.headers)))
         except Denied as reason:
             self._denied += 1
-            if self._denied in TOLD:
+            if self._denied in (1, 10, 100):
                 log.warning("bot %s: a request to the webhook was refused: %s (%d so far)", bot, reason, self._denied)
             return web.Response(status=401)
         if _asks_for_challenge(payload):

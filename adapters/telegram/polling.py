@@ -15,7 +15,7 @@ import logging
 import time
 from typing import Any
 
-from adapters.telegram.account import TOLD, Account, backoff
+from adapters.telegram.account import Account
 from adapters.telegram.api import Conflict
 from adapters.telegram.intake import Intake
 from adapters.telegram.rival import Rival
@@ -28,10 +28,8 @@ POLL = 50
 """Seconds that a poll waits on the server."""
 QUIET = 6 * 86400.0
 """Seconds without an update after which the offset is dropped: ids may start anew."""
-CONFLICT_MOST = 5.0
+CONFLICT = 3.0
 """Seconds between two polls while another program takes the messages."""
-
-
 ALONE = 15.0
 """Seconds of polling undisturbed after which another program counts as gone."""
 
@@ -48,7 +46,6 @@ class Polling:
         self._polled = False
         self._since = 0.0
         self._conflicts = 0
-        self._refused = 0
 
     async def run(self) -> None:
         """Poll until cancelled. Raises Fatal when the token is not known any more."""
@@ -75,7 +72,7 @@ class Polling:
             await self._conflict(str(conflict))
         except BridgeError as error:
             self._well = False
-            await self._account.failed(error)
+            await self._host.failed(error)
         else:
             if not self._well:
                 self._since = time.monotonic()
@@ -92,11 +89,10 @@ class Polling:
         results = await asyncio.gather(*map(self._intake.take, updates), return_exceptions=True)
         failed = [result for result in results if isinstance(result, BaseException)]
         if not failed:
-            self._refused = 0
             return True
-        self._refused += 1
         log.error("bot %s: %d of %d updates not taken in: %s", self._account.bot, len(failed), len(updates), failed[0])
-        await asyncio.sleep(backoff(self._refused))
+        self._well = False
+        await self._host.failed(BridgeError("what came could not be taken in; see the log"))
         return False
 
     # ------------------------------------------------------------ other programs
@@ -110,13 +106,13 @@ class Polling:
             self._host.state(State("connecting", detail))
             if await self._rival.seen("another program polled with this token"):
                 log.error("bot %s: %s", self._account.bot, detail)
-        await asyncio.sleep(min(CONFLICT_MOST, backoff(self._conflicts)))
+        await asyncio.sleep(CONFLICT)
 
     async def _remove_webhook(self) -> None:
         bot = self._account.bot
         if self._polled:  # else it may be our own, of the days of mode: webhook
             await self._rival.seen("another program set a webhook for this token")
-        if self._conflicts in TOLD:
+        if self._conflicts == 1:
             log.warning("bot %s: a webhook is set for this token; it is removed, as mode is polling", bot)
         try:
             await self._account.call("deleteWebhook", {"drop_pending_updates": False})

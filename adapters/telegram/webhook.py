@@ -130,7 +130,7 @@ class Webhook:
                 reason = str(refusal).lower()
                 if "webhook" in reason and "resolve" not in reason:  # a name may be too new for Telegram
                     raise Fatal(f"Telegram refuses the webhook ({refusal}). {HELP}") from None
-                await self._account.failed(refusal)
+                await self._host.failed(refusal)
         info = await self._info()
         self._url = info.url or str(body["url"])  # in Telegram's own spelling
         self._failed_at = info.last_error_date  # what failed before concerns nobody any more

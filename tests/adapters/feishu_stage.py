@@ -11,7 +11,6 @@ import pytest
 from aiohttp.test_utils import TestServer
 
 from adapters import feishu
-from adapters.feishu import account
 from bridge.wire import Wire
 from tests.adapters.host import Double
 from tests.fakes.feishu import OpenPlatform
@@ -69,7 +68,6 @@ async def stage_of(
     platform: OpenPlatform, monkeypatch: pytest.MonkeyPatch, *, polite: bool = True
 ) -> AsyncIterator[Stage]:
     """A platform that wants nobody to wait. ``polite``: no client may break its protocol."""
-    monkeypatch.setattr(account, "BACKOFF", (0.01, 0.01))
     platform.client_config["ReconnectNonce"] = 0
     wire = Wire({})
     try:

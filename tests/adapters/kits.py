@@ -19,19 +19,25 @@ import aiohttp
 import msgspec
 from aiohttp.test_utils import TestServer
 
-from adapters import console, feishu, telegram
+from adapters import console, feishu, telegram, wechat
 from adapters import web as web_chat
 from adapters.feishu.codes import Refused
-from bridge.model import Adapter, BridgeError, RateLimited, Rejected, Unreachable, Unsure
+from adapters.wechat.ilink.api import Credentials, LoginNeeded
+from adapters.wechat.wechaty.client import PuppetError
+from bridge.model import Adapter, BridgeError, Exhausted, RateLimited, Rejected, Unreachable, Unsure
 from bridge.wire import Wire
 from tests.adapters.host import Double
 from tests.fakes.botapi import BotApi
 from tests.fakes.feishu import OpenPlatform
+from tests.fakes.wechat import ilink as fake_ilink
+from tests.fakes.wechat.puppet import PuppetGateway
 
 
 class Kit(ABC):
     """One user, one private conversation, one bot named ``bot``."""
 
+    redelivers: ClassVar[bool] = True
+    """The platform brings what it was not told to have arrived."""
     lasting: ClassVar[bool] = True
     """What was shown can be changed after a restart."""
     faults: ClassVar[dict[str, type[BridgeError]]] = {}
@@ -245,6 +251,80 @@ class Web(Kit):
         self._posts.append(asyncio.create_task(post()))
 
 
+class Wechaty(Kit):
+    redelivers = False
+    faults: ClassVar = {"fail": PuppetError, "drop_before": Unsure, "drop_after": Unsure, "down": Unreachable}
+
+    async def open(self, stack: AsyncExitStack) -> None:
+        self.gateway = await stack.enter_async_context(PuppetGateway())
+        self._down = False
+
+    def build(self, host: Double) -> Adapter:
+        endpoint = "127.0.0.1:9" if self._down else self.gateway.endpoint
+        return wechat.Adapter("bot", wechat.Options(endpoint=endpoint, token=self.gateway.token), host)
+
+    async def say(self, text: str) -> None:
+        await self.gateway.until(lambda: self.gateway.listening)
+        self.gateway.say(text)
+
+    async def acknowledged(self) -> bool:
+        return True  # a puppet does not ask
+
+    async def screen(self) -> list[str]:
+        return self.gateway.screen()
+
+    def fault(self, name: str) -> None:
+        if name == "down":
+            self._down = True
+        elif name == "fail":
+            self.gateway.fail(1)
+        else:
+            self.gateway.fault(name)  # type: ignore[arg-type]
+
+
+class Ilink(Kit):
+    faults: ClassVar = {
+        "429": RateLimited,
+        "502": Unsure,
+        "drop_before": Unsure,
+        "drop_after": Unsure,
+        "no more": Exhausted,
+        "logged out": LoginNeeded,
+        "swallowed": Unreachable,
+    }
+
+    async def open(self, stack: AsyncExitStack) -> None:
+        self.platform = await stack.enter_async_context(fake_ilink.Ilink())
+        credentials = Credentials(self.platform.token, self.platform.bot_id, self.platform.user, self.platform.url)
+        self.store["credentials"] = msgspec.json.encode(credentials)
+
+    def build(self, host: Double) -> Adapter:
+        url = self.platform.url
+        return wechat.Adapter("bot", wechat.Options(gateway="ilink", base_url=url, cdn_url=f"{url}/c2c"), host)
+
+    async def say(self, text: str) -> None:
+        self.platform.say(text)
+
+    async def acknowledged(self) -> bool:
+        with suppress(TimeoutError):
+            await self.platform.until(lambda: not self.platform.unconfirmed(), 0.3)
+        return not self.platform.unconfirmed()
+
+    async def screen(self) -> list[str]:
+        return self.platform.screen()
+
+    def fault(self, name: str) -> None:
+        match name:
+            case "no more" | "logged out":
+                self.platform.fail("sendmessage", ret=-2 if name == "no more" else -14)
+            case "swallowed":
+                self.platform.swallow()
+            case "429":
+                self.platform.fail("sendmessage", status=429)
+            case _:
+                self.platform.fault("sendmessage", name)  # type: ignore[arg-type]
+
+
 class Keyboard(io.StringIO):
     """A standard input that waits for what is typed."""
 
@@ -258,6 +338,7 @@ class Keyboard(io.StringIO):
 
 class Console(Kit):
     lasting = False
+    redelivers = False
 
     async def open(self, stack: AsyncExitStack) -> None:
         self._terminal = io.StringIO()
@@ -286,4 +367,11 @@ class Console(Kit):
         return [line for line in self._terminal.getvalue().splitlines() if line.strip("> ")]
 
 
-KITS: dict[str, Callable[[], Kit]] = {"console": Console, "feishu": Feishu, "telegram": Telegram, "web": Web}
+KITS: dict[str, Callable[[], Kit]] = {
+    "console": Console,
+    "feishu": Feishu,
+    "telegram": Telegram,
+    "web": Web,
+    "wechat:ilink": Ilink,
+    "wechat:wechaty": Wechaty,
+}

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -606,8 +607,7 @@ async def test_an_app_that_is_not_in_use_yet_is_a_warning_and_runs(
     assert told == ([f"bot fs: the app {words}: {UNAVAILABLE_FIX}"] if words else [])
 
 
-async def test_the_account_asks_until_it_knows(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("adapters.feishu.account.BACKOFF", (0.0, 0.0))
+async def test_the_account_asks_until_it_knows(wire: Wire) -> None:
     answers = [saying(502, "<html>"), refusing(4711), knowing(), knowing(open_id="ou_bot")]
 
     async def handler(request: web.Request) -> web.StreamResponse:
@@ -622,8 +622,9 @@ async def test_the_account_asks_until_it_knows(wire: Wire, monkeypatch: pytest.M
 class Full(Double):
     """A host whose budget has no room for a minute."""
 
-    async def spend(self, chat: str, durable: bool) -> float:
-        return 60.0
+    async def spend(self, chat: str, durable: bool, within: float = math.inf) -> None:
+        if within < 60:
+            raise RateLimited(60.0)
 
 
 async def test_a_call_that_cannot_wait_is_given_up_when_the_budget_is_full(wire: Wire) -> None:

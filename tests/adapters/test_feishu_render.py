@@ -263,6 +263,7 @@ def test_tables_roll_over_to_the_next_card_and_no_row_is_lost(blocks: list[str])
 @example(f"> {TABLE}".replace("\n", "\n> "))
 @example(f"- {TABLE}".replace("\n", "\n  ") + "\n- b")
 @example(f"```\n{TABLE}\n```\n{TABLE}\ntext")
+@example(f"```python\n\n```python\n\n{TABLE}\n")
 def test_a_fenced_text_has_no_tables(markdown: str) -> None:
     assert table_count(rendered(fenced(markdown))) == 0
 

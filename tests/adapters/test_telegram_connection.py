@@ -18,7 +18,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from adapters import telegram
-from adapters.telegram import account, webhook
+from adapters.telegram import polling, webhook
 from bridge.model import (
     AnyEvent,
     Attachment,
@@ -63,8 +63,9 @@ class Host(Double):
             raise self.fault
         await super().save(key, value)
 
-    async def spend(self, chat: str, durable: bool) -> float:
-        return self.waits.pop(0) if self.waits else 0.0
+    async def spend(self, chat: str, durable: bool, within: float = math.inf) -> None:
+        if self.waits and (wait := self.waits.pop(0)) > within:
+            raise RateLimited(wait)
 
 
 class Stage:
@@ -125,8 +126,8 @@ async def running(adapter: telegram.Adapter, host: Host) -> AsyncIterator[None]:
 
 @pytest.fixture
 async def stage(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stage]:
-    monkeypatch.setattr(account, "BACKOFF", (0.01, 0.01))
     monkeypatch.setattr(webhook, "LOOK", (0.02, 0.02))
+    monkeypatch.setattr(polling, "CONFLICT", 0.01)
     wire = Wire({})
     async with BotApi() as api:
         yield Stage(api, wire)

@@ -14,6 +14,8 @@ from tests.fakes.fastgpt import FakeFastGPT
 from tests.fakes.feishu import OpenPlatform
 from tests.fakes.feishu import Seen as SeenOnFeishu
 from tests.fakes.telegram.screen import Seen
+from tests.fakes.wechat.ilink import Ilink
+from tests.fakes.wechat.puppet import PuppetGateway
 from tests.product import Product
 
 
@@ -115,3 +117,61 @@ async def feishu(tmp_path: Path) -> AsyncIterator[FeishuStage]:
             yield FeishuStage(platform, gpt, product)
         finally:
             await product.close()
+
+
+@dataclass
+class WechatStage:
+    """``wx`` is the bot; where people see its answers is the gateway's or the platform's ``screen``."""
+
+    gpt: FakeFastGPT
+    product: Product
+
+    @property
+    def bot(self) -> dict[str, Any]:
+        """The bot's part of the config, to be changed before the start."""
+        part: dict[str, Any] = self.product.config["bots"]["wx"]
+        return part
+
+
+def wechat_stage(folder: Path, gpt: FakeFastGPT, **bot: Any) -> WechatStage:
+    config = {
+        "fastgpt": {"support": {"base_url": gpt.base_url, "api_key": gpt.key}},
+        "bots": {"wx": {"platform": "wechat", "app": "support", **bot}},
+    }
+    return WechatStage(gpt, Product(folder, config))
+
+
+@dataclass
+class WechatyStage(WechatStage):
+    gateway: PuppetGateway
+
+    async def start(self) -> None:
+        await self.product.start()
+        await self.gateway.until(lambda: self.gateway.listening)
+        await self.product.logged("bot wx: connected")
+
+
+@pytest.fixture
+async def wechaty(tmp_path: Path) -> AsyncIterator[WechatyStage]:
+    async with PuppetGateway() as gateway, FakeFastGPT("e24") as gpt:
+        stage = wechat_stage(tmp_path, gpt, endpoint=gateway.endpoint, token=gateway.token)
+        try:
+            yield WechatyStage(stage.gpt, stage.product, gateway)
+        finally:
+            await stage.product.close()
+
+
+@dataclass
+class IlinkStage(WechatStage):
+    ilink: Ilink
+
+
+@pytest.fixture
+async def ilink(tmp_path: Path) -> AsyncIterator[IlinkStage]:
+    async with Ilink() as platform, FakeFastGPT("e24") as gpt:
+        url = platform.url
+        stage = wechat_stage(tmp_path, gpt, gateway="ilink", base_url=url, cdn_url=f"{url}/c2c")
+        try:
+            yield IlinkStage(stage.gpt, stage.product, platform)
+        finally:
+            await stage.product.close()

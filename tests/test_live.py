@@ -1,4 +1,4 @@
-"""The Presenter's laws, for any answer, any platform and any pattern of failures."""
+"""The laws of an answer that grows, for any answer, any platform and any pattern of failures."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bridge.live import Live
 from bridge.model import Caps, File, Show
-from bridge.present import Presenter
 
 SPACE = re.compile(r"\s+")
 TOKENS = st.lists(
@@ -28,7 +28,6 @@ TOKENS = st.lists(
 class Screen:
     """A platform: holds what was shown, checks every operation against the laws as it comes."""
 
-    live: bool
     limit: int
     places: bool = True
     grows: bool = False
@@ -44,9 +43,7 @@ class Screen:
             assert self.fits("\n".join(f"> {line}" for line in op.thinking.splitlines()) + f"\n\n{op.text}")
         assert not any(show.final for show in shows), "something came after the final"
         assert op != (shows[-1] if shows else None), "an unchanged text was shown again"
-        if not self.live:
-            assert op.final
-        elif not shows and op.text and self.places:
+        if not shows and op.text and self.places:
             assert not op.final, "the first call of a part was its final text"
         if self.grows and shows and not op.final:
             assert op.text.startswith(shows[-1].text), "a preview is not the beginning of the next one"
@@ -60,9 +57,7 @@ def solid(text: str) -> str:
     return SPACE.sub("", text)
 
 
-def drive(
-    presenter: Presenter, screen: Screen, tokens: list[str], failures: list[bool], step: float, note: str
-) -> None:
+def drive(presenter: Live, screen: Screen, tokens: list[str], failures: list[bool], step: float, note: str) -> None:
     """Feed the tokens one by one, then end; the clock moves as it likes. Fails when it does not terminate."""
     now, fail = 0.0, iter(failures)
 
@@ -76,13 +71,13 @@ def drive(
                 presenter.failed(now, 0.2)
                 now += 0.2
             else:
-                assert presenter.once == (op.final and not (screen.live and screen.places)), "sent twice, there twice"
+                assert presenter.once == (op.final and not screen.places), "sent twice, there twice"
                 screen.take(op)
         raise AssertionError("it does not come to rest")
 
     for number, token in enumerate(tokens):
         now += step
-        if number % 3 == 2 and screen.live:
+        if number % 3 == 2:
             presenter.think(token)
         else:
             presenter.feed(token, now)
@@ -103,7 +98,6 @@ def drive(
 @settings(max_examples=200)
 @given(
     TOKENS,
-    st.booleans(),
     st.integers(60, 300),
     st.lists(st.booleans(), max_size=30),
     st.sampled_from([0.0, 0.01, 0.3, 2.0]),
@@ -112,13 +106,12 @@ def drive(
     st.booleans(),
 )
 def test_whatever_comes_ends_whole_on_the_screen(
-    tokens: list[str], live: bool, limit: int, failures: list[bool], step: float, note: str, places: bool, grows: bool
+    tokens: list[str], limit: int, failures: list[bool], step: float, note: str, places: bool, grows: bool
 ) -> None:
-    screen = Screen(live, limit, places, grows)
-    presenter = Presenter(Caps(fits=screen.fits, live=live, places=places, grows=grows), 0.0)
+    screen = Screen(limit, places, grows)
+    presenter = Live(Caps(fits=screen.fits, live=True, places=places, grows=grows), 0.0)
     drive(presenter, screen, tokens, failures, step, note)
-    if live:
-        tokens = [token for number, token in enumerate(tokens) if number % 3 != 2]
+    tokens = [token for number, token in enumerate(tokens) if number % 3 != 2]
     assert all(shows[-1].final for shows in screen.parts.values()), "a part was left without its final"
     assert sorted(screen.parts) == list(range(len(screen.parts)))
     assert presenter.rest() == ""
@@ -129,25 +122,10 @@ def test_whatever_comes_ends_whole_on_the_screen(
 
 
 @settings(max_examples=100)
-@given(
-    st.lists(st.text("ab中 。\n", max_size=60), max_size=30),
-    st.integers(1, 4),
-    st.integers(60, 200),
-    st.sampled_from([0.01, 1.0]),
-)
-def test_the_send_budget_is_kept_and_the_rest_is_told(tokens: list[str], sends: int, limit: int, step: float) -> None:
-    screen = Screen(False, limit)
-    presenter = Presenter(Caps(fits=screen.fits, live=False, sends=sends), 0.0)
-    drive(presenter, screen, tokens, [], step, "")
-    assert len(screen.parts) <= sends
-    assert solid("".join(screen.texts()) + presenter.rest()) == solid("".join(tokens))
-
-
-@settings(max_examples=100)
 @given(st.text("ab 中。\n", max_size=3_000), st.integers(200, 2_000))
 def test_what_a_platform_finds_too_big_is_cut_until_it_takes_it(text: str, takes: int) -> None:
-    screen = Screen(True, 3_000)
-    presenter = Presenter(Caps(fits=screen.fits, live=True), 0.0)
+    screen = Screen(3_000)
+    presenter = Live(Caps(fits=screen.fits, live=True), 0.0)
     presenter.feed(text, 0.0)
     presenter.end()
     now = 0.0
@@ -162,7 +140,7 @@ def test_what_a_platform_finds_too_big_is_cut_until_it_takes_it(text: str, takes
 
 
 def test_a_short_text_is_refused_for_another_reason_than_its_size() -> None:
-    presenter = Presenter(Caps(fits=lambda text: True, live=True), 0.0, shown=1)
+    presenter = Live(Caps(fits=lambda text: True, live=True), 0.0, shown=1)
     presenter.feed("short", 0.0)
     presenter.end()
     first = presenter.next(0.0)
@@ -172,7 +150,7 @@ def test_a_short_text_is_refused_for_another_reason_than_its_size() -> None:
 
 
 def test_an_empty_answer_ends_with_one_final_show() -> None:
-    presenter = Presenter(Caps(fits=lambda text: True, live=True), 0.0)
+    presenter = Live(Caps(fits=lambda text: True, live=True), 0.0)
     presenter.end()
     assert presenter.next(0.0) == Show(part=0, final=True)
     assert presenter.next(0.0) is None
@@ -180,7 +158,7 @@ def test_an_empty_answer_ends_with_one_final_show() -> None:
 
 
 def test_silence_gets_a_status_line_and_then_first_words() -> None:
-    presenter = Presenter(Caps(fits=lambda text: True, live=True, interval=1.0), 0.0)
+    presenter = Live(Caps(fits=lambda text: True, live=True, interval=1.0), 0.0)
     assert presenter.next(0.5) is None
     assert presenter.wake_at() == 1.0
     presenter.status("Searching")
@@ -200,7 +178,7 @@ def test_silence_gets_a_status_line_and_then_first_words() -> None:
 
 def test_an_earlier_and_longer_attempt_is_taken_off_the_screen() -> None:
     """After a restart three messages are there; the new answer needs one: it changes the first and removes two."""
-    presenter = Presenter(Caps(fits=lambda text: True, live=True), 0.0, shown=3)
+    presenter = Live(Caps(fits=lambda text: True, live=True), 0.0, shown=3)
     presenter.feed("short", 0.0)
     presenter.end()
     shows = []
@@ -210,18 +188,8 @@ def test_an_earlier_and_longer_attempt_is_taken_off_the_screen() -> None:
     assert presenter.done
 
 
-def test_a_segment_that_may_have_arrived_is_sent_again_as_it_was() -> None:
-    presenter = Presenter(Caps(fits=lambda text: len(text) < 500, live=False), 0.0)
-    presenter.feed("一句话。" * 40, 0.0)
-    first = presenter.next(0.0)
-    assert first is not None
-    presenter.failed(0.0)
-    presenter.feed("more and more.", 0.0)
-    assert presenter.next(0.1) == first
-
-
 def test_nothing_is_asked_for_while_nothing_is_new() -> None:
-    presenter = Presenter(Caps(fits=lambda text: True, live=True), 0.0)
+    presenter = Live(Caps(fits=lambda text: True, live=True), 0.0)
     presenter.feed("x" * 50, 0.0)
     first = presenter.next(0.0)
     assert first is not None
@@ -236,7 +204,7 @@ def test_nothing_is_asked_for_while_nothing_is_new() -> None:
 
 
 def test_where_a_send_can_be_repeated_a_part_may_begin_with_its_final_text() -> None:
-    presenter = Presenter(Caps(fits=lambda text: True, live=True, idempotent=True), 0.0)
+    presenter = Live(Caps(fits=lambda text: True, live=True, idempotent=True), 0.0)
     presenter.feed("Whole.", 0.0)
     presenter.end()
     assert presenter.next(0.0) == Show(text="Whole.", final=True)
@@ -244,7 +212,7 @@ def test_where_a_send_can_be_repeated_a_part_may_begin_with_its_final_text() -> 
 
 
 def test_what_is_shown_before_the_words_does_not_hold_them_up() -> None:
-    presenter = Presenter(Caps(fits=lambda text: True, live=True, interval=0.3, slowest=3.0, previews=25), 0.0)
+    presenter = Live(Caps(fits=lambda text: True, live=True, interval=0.3, slowest=3.0, previews=25), 0.0)
     now = 0.0
     for number in range(40):
         now += 2.0
@@ -259,13 +227,13 @@ def test_what_is_shown_before_the_words_does_not_hold_them_up() -> None:
 
 
 def test_what_an_earlier_process_has_shown_is_not_replaced_by_a_status() -> None:
-    presenter = Presenter(Caps(fits=lambda text: True, live=True), 0.0, shown=1)
+    presenter = Live(Caps(fits=lambda text: True, live=True), 0.0, shown=1)
     presenter.status("Searching")
     assert presenter.next(60.0) is None
 
 
 def test_an_unchanged_preview_is_shown_again_before_it_fades() -> None:
-    presenter = Presenter(Caps(fits=lambda text: True, live=True, places=False, lasts=20.0), 0.0)
+    presenter = Live(Caps(fits=lambda text: True, live=True, places=False, lasts=20.0), 0.0)
     presenter.feed("x" * 50, 0.0)
     first = presenter.next(0.0)
     assert presenter.next(10.0) is None
@@ -274,7 +242,7 @@ def test_an_unchanged_preview_is_shown_again_before_it_fades() -> None:
 
 
 def test_without_previews_nothing_is_shown_before_the_end() -> None:
-    presenter = Presenter(Caps(fits=lambda text: len(text) < 100, live=True, places=False, interval=math.inf), 0.0)
+    presenter = Live(Caps(fits=lambda text: len(text) < 100, live=True, places=False, interval=math.inf), 0.0)
     presenter.status("Searching")
     presenter.feed("word " * 15, 0.0)
     assert presenter.next(60.0) is None
@@ -285,7 +253,7 @@ def test_without_previews_nothing_is_shown_before_the_end() -> None:
 
 
 def test_reasoning_is_shown_while_there_is_nothing_else_and_stays_above_the_text() -> None:
-    presenter = Presenter(Caps(fits=lambda text: True, live=True), 0.0)
+    presenter = Live(Caps(fits=lambda text: True, live=True), 0.0)
     presenter.think("Let me think. " * 200)
     silent = presenter.next(1.0)
     assert silent is not None
@@ -304,7 +272,7 @@ FILES = File("http://x/a.png", "a.png", image=True), File("http://x/b.pdf", "b.p
 
 
 def test_files_come_behind_the_text_as_parts_of_their_own() -> None:
-    presenter = Presenter(Caps(fits=lambda text: True, live=True), 0.0)
+    presenter = Live(Caps(fits=lambda text: True, live=True), 0.0)
     presenter.feed("Here they are.", 0.0)
     presenter.end("", FILES)
     shows = []
@@ -320,7 +288,7 @@ def test_files_come_behind_the_text_as_parts_of_their_own() -> None:
 
 
 def test_files_that_were_sent_before_a_restart_are_not_sent_again() -> None:
-    presenter = Presenter(Caps(fits=lambda text: True, live=True), 0.0, shown=1, filed=1)
+    presenter = Live(Caps(fits=lambda text: True, live=True), 0.0, shown=1, filed=1)
     presenter.feed("Here they are.", 0.0)
     presenter.end("", FILES)
     shows = []
@@ -330,7 +298,7 @@ def test_files_that_were_sent_before_a_restart_are_not_sent_again() -> None:
 
 
 def test_a_file_that_is_given_up_does_not_hold_up_the_next() -> None:
-    presenter = Presenter(Caps(fits=lambda text: True, live=True), 0.0, shown=1)
+    presenter = Live(Caps(fits=lambda text: True, live=True), 0.0, shown=1)
     presenter.feed("Here.", 0.0)
     presenter.end("", FILES)
     presenter.next(0.0)

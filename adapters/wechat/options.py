@@ -1,0 +1,58 @@
+"""A WeChat bot's own keys in config.yaml. Each gateway has its own; the others' are not accepted beside it."""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+import msgspec
+
+KEYS = {
+    "wechaty": ("endpoint", "token", "tls", "ca", "sends"),
+    "ilink": ("base_url", "cdn_url"),
+}
+"""Which keys a gateway has."""
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    gateway: Literal["wechaty", "ilink"] = "wechaty"
+    endpoint: str = "127.0.0.1:18788"
+    token: str = ""
+    tls: bool = False
+    ca: str = ""
+    """Path of the certificate that the gateway's is signed with; empty = the system's."""
+    sends: int = 5
+    """Messages for one answer."""
+    base_url: str = "https://ilinkai.weixin.qq.com"
+    cdn_url: str = "https://novac2c.cdn.weixin.qq.com/c2c"
+
+    def __repr__(self) -> str:
+        return f"Options(gateway={self.gateway!r})"
+
+    def __post_init__(self) -> None:
+        defaults = {field.name: field.default for field in msgspec.structs.fields(type(self))}
+        for gateway, keys in KEYS.items():
+            for key in keys:
+                if gateway != self.gateway and getattr(self, key) != defaults[key]:
+                    raise ValueError(f"{key}: is a key of gateway: {gateway}")
+        if self.gateway == "wechaty":
+            self._check_wechaty()
+        for key in ("base_url", "cdn_url"):
+            if not re.fullmatch(r"https?://[^/@?#\s]+(/[^?#\s]*)?", getattr(self, key)):
+                raise ValueError(f"{key}: write it as {defaults[key]}")
+
+    def _check_wechaty(self) -> None:
+        host, _, port = self.endpoint.rpartition(":")
+        if not host or not port.isdecimal() or not 0 < int(port) < 65536:
+            raise ValueError("endpoint: write it as 127.0.0.1:18788, host and port of the puppet service")
+        if not (self.token and self.token.isascii() and self.token.isprintable()):
+            raise ValueError("token: is empty, or holds characters that no token has; it is the gateway's own")
+        if self.ca and not self.tls:
+            raise ValueError("ca: is for tls: true")
+        if self.sends < 1:
+            raise ValueError("sends: is how many messages an answer may have, 1 or more")
+
+    @property
+    def identity(self) -> str:
+        """The key that tells one account from another: a gateway has one stream of events."""
+        return "endpoint" if self.gateway == "wechaty" else ""
