@@ -212,6 +212,8 @@ class Show(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     form: Form | None = None
     sources: tuple[Source, ...] = ()
     files: tuple[File, ...] = ()
+    again: bool = False
+    """It may be on the screen already: it was sent before, and nobody heard what became of it."""
     plain: bool = False
     """The platform has rejected the formatted text: send the same words without formatting."""
 

@@ -121,6 +121,11 @@ class Presenter(ABC):
         """The operation handed out leaves something that cannot be changed any more: sent twice, it is there twice."""
 
     @property
+    def again(self) -> bool:
+        """The operation handed out may have been sent by an earlier process."""
+        return False
+
+    @property
     def urgent(self) -> bool:
         """The operation handed out is one that the user waits for, no preview that could be left out."""
         return self._flight is not None and self._flight.when == AT_ONCE and not self._flight.op.files

@@ -189,8 +189,9 @@ class Pump:
 
     async def _show(self, op: Show) -> float:
         """Make the call. 0 = it arrived, else it did not: seconds to wait before the next."""
-        if self._plain:
-            op = msgspec.structs.replace(op, plain=True)
+        again = self._unsure or self._presenter.again
+        if self._plain or again:
+            op = msgspec.structs.replace(op, plain=self._plain, again=again)
         try:
             if self._presenter.once:
                 await self._attempting(op, False)

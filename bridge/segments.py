@@ -96,6 +96,10 @@ class Segments(Presenter):
     def once(self) -> bool:
         return self._flight is not None
 
+    @property
+    def again(self) -> bool:
+        return self._tried is not None
+
     def failed(self, now: float, retry_after: float = 0.0) -> None:
         self._flight, self._frozen = None, self._flight
 

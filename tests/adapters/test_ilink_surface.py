@@ -7,6 +7,7 @@ import logging
 from collections.abc import AsyncIterator
 from typing import Any, Literal
 
+import msgspec
 import pytest
 
 from adapters.wechat.ilink.api import LoginNeeded
@@ -92,7 +93,7 @@ async def test_what_may_have_arrived_is_there_once_where_the_platform_knows_it_a
     stage.ilink.fault("sendmessage", "drop_after")
     with pytest.raises(Unsure):
         await surface.show(final("One."))
-    await surface.show(final("One."))
+    await surface.show(msgspec.structs.replace(final("One."), again=True))
     await surface.show(final("Two.", part=1))
     assert stage.ilink.screen() == ["One.", "Two."]
 

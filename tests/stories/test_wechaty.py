@@ -58,7 +58,7 @@ async def test_a_long_answer_comes_in_growing_messages_and_its_rest_on_a_word(we
     await wechaty.start()
     text = LONG[:9750]
     wechaty.gpt.next(Script(text=text, piece=40))
-    wechaty.gateway.say("tell me all")
+    wechaty.gateway.say("全部告诉我")
     screen, words = wechaty.gateway.screen, 1
     while not await all_of(wechaty, text):
         wechaty.gateway.say("继续")
@@ -188,7 +188,7 @@ async def test_the_code_to_scan_is_in_the_terminal_and_on_readyz(wechaty: Wechat
     await wechaty.product.start()
     await wechaty.gateway.until(lambda: wechaty.gateway.started == 1, 10)
     wechaty.gateway.scan("https://login.weixin.example/code", 2)
-    await wechaty.product.logged("login_needed")
+    await wechaty.product.logged("login_needed (scan with WeChat: https://login.weixin.example/code")
     await wechaty.product.until(lambda: sum("█" in line or "▄" in line for line in wechaty.product.out) > 10)
     status, body = await wechaty.product.readyz()
     assert status == 200

@@ -28,7 +28,7 @@ from adapters.wechat.ilink.events import BOT, ItemType
 from adapters.wechat.ilink.files import Fetch, Files
 from adapters.wechat.ilink.media import Cdn
 from adapters.wechat.plain import plain
-from bridge.model import BridgeError, Exhausted, Rejected, Show, Shown, Unreachable, Unsure
+from bridge.model import BridgeError, Exhausted, Rejected, Show, Shown, Unreachable
 
 log = logging.getLogger(__name__)
 
@@ -54,8 +54,6 @@ class AnswerSurface:
         self._turn = turn
         self._ids: list[str] = msgspec.json.decode(resume, type=list[str]) if resume else []
         self._swallowed: Counter[int] = Counter()
-        self._unsure = ""
-        """The client id of a message that may have arrived."""
         self._calls = 0
 
     async def show(self, op: Show) -> Shown:
@@ -65,7 +63,7 @@ class AnswerSurface:
             item = await self._item(op)
             if item is not None:
                 words = op.files[0].url if op.files else op.text
-                if id := await self._once(op.part, item, _digest(self._turn, op.part, words)):
+                if id := await self._once(op, item, _digest(self._turn, op.part, words)):
                     self._ids.append(id)
         except BridgeError as error:
             error.calls = self._calls
@@ -79,15 +77,12 @@ class AnswerSurface:
         text = plain(op.text, fences=True)
         return {"type": ItemType.TEXT, "text_item": {"text": text}} if text.strip() else None
 
-    async def _once(self, part: int, item: Mapping[str, Any], client_id: str) -> str:
+    async def _once(self, op: Show, item: Mapping[str, Any], client_id: str) -> str:
         """The id of the message; empty when it had arrived before."""
         try:
-            return await self._send(part, item, client_id)
-        except Unsure:
-            self._unsure = client_id
-            raise
+            return await self._send(op.part, item, client_id)
         except Rejected as refusal:
-            if self._unsure != client_id:
+            if not op.again:
                 raise
             log.info("a message that may have arrived is refused now, so it has: %s", refusal)
             return ""
