@@ -5,7 +5,7 @@
 3  store/            committed and deduplicated; only now is the platform told
 4  store/            the lane: one conversation in order, thousands side by side
 5  turn.py           question.py asks fastgpt.py (wire.py, sse.py); delivery.py survives its own death
-6  pump.py           tokens -> present.py (what to show), rhythm.py (how often) -> pace.py (may it be sent now?)
+6  pump.py           tokens -> live.py or segments.py (what to show), rhythm.py (how often) -> pace.py (may it be sent?)
 7  adapters/x        the pure renderer, and one call to the platform
 
 A file goes the other way round: attach.py brings what a user sends to the app, by upload (appapi.py, storage.py) or as

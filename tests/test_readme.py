@@ -23,7 +23,7 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
 GUIDES = sorted((ROOT / "docs").glob("*.md"))
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, re.DOTALL)
-SECRETS = {"FASTGPT_API_KEY": "k", "TELEGRAM_TOKEN": "1:abc", "FEISHU_SECRET": "s", "FEISHU_ENCRYPT_KEY": "e"}
+SECRETS = {"FASTGPT_API_KEY": "k", "TELEGRAM_TOKEN": "1:abc", "FEISHU_SECRET": "s", "FEISHU_ENCRYPT_KEY": "e", "WECHATY_TOKEN": "t"}
 COMMANDS = [line for kind, block in BLOCKS if kind == "sh" for line in block.splitlines() if line.strip()]
 
 

@@ -18,7 +18,7 @@ from typing import Any
 import psutil
 
 from adapters.telegram.render import render
-from tests.bench import feishu
+from tests.bench import feishu, wechat
 from tests.bench.measure import Row, app_process, cpu, percentile
 from tests.fakes.botapi import BotApi
 from tests.fakes.fastgpt import FakeFastGPT, Gate, Script
@@ -157,6 +157,7 @@ def main() -> None:
     asyncio.run(unloaded(table))
     asyncio.run(under_load(table))
     table += asyncio.run(feishu.measured())
+    table += asyncio.run(wechat.measured())
     print(f"{TOKENS} tokens at {RATE:g} a second; Python {sys.version.split()[0]}, {psutil.cpu_count()} cores\n")
     print("| what | measured | goal |\n| --- | --- | --- |")
     for row in table:

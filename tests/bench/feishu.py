@@ -13,9 +13,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import psutil
-
-from tests.bench.measure import Row, app_process, cpu, percentile
+from tests.bench.measure import Row, app_process, cpu, percentile, started
 from tests.fakes.fastgpt import FakeFastGPT, Script
 from tests.fakes.feishu import OpenPlatform
 from tests.product import ROOT, Product
@@ -81,13 +79,6 @@ def config(platform: OpenPlatform, address: str) -> dict[str, Any]:
         "fastgpt": {"support": {"base_url": address, "api_key": FakeFastGPT.key}},
         "bots": {"fs": {**bot, "domain": platform.url, "per_user": 0}},
     }
-
-
-async def started(folder: Path, parts: dict[str, Any]) -> tuple[Product, float, float]:
-    """The product, its CPU seconds until it was ready, and its MB of memory then."""
-    product = Product(folder, parts)
-    await product.start()
-    return product, cpu(product), psutil.Process(product.pid).memory_info().rss / 1e6
 
 
 async def measured() -> list[Row]:

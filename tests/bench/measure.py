@@ -6,7 +6,8 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import psutil
 
@@ -47,3 +48,10 @@ def cpu(product: Product) -> float:
 
 def percentile(values: Sequence[float], share: float) -> float:
     return sorted(values)[min(len(values) - 1, int(len(values) * share))]
+
+
+async def started(folder: Path, parts: dict[str, Any]) -> tuple[Product, float, float]:
+    """The product, its CPU seconds until it was ready, and its MB of memory then."""
+    product = Product(folder, parts)
+    await product.start()
+    return product, cpu(product), psutil.Process(product.pid).memory_info().rss / 1e6
