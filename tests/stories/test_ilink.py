@@ -6,6 +6,8 @@ import asyncio
 import re
 import sys
 
+import pytest
+
 from tests.fakes.fastgpt import Gate, Script
 from tests.stories.conftest import IlinkStage
 
@@ -38,6 +40,7 @@ async def start(stage: IlinkStage) -> None:
     await stage.product.logged("bot wx: connected")
 
 
+@pytest.mark.slow
 async def test_a_login_while_the_service_waits_for_it_lets_it_go_on(ilink: IlinkStage) -> None:
     await ilink.product.start()
     await ilink.product.logged("bot wx: login_needed")
@@ -56,6 +59,7 @@ async def test_a_login_while_the_service_waits_for_it_lets_it_go_on(ilink: Ilink
     assert ilink.ilink.complaints == []
 
 
+@pytest.mark.slow
 async def test_a_long_answer_keeps_to_what_a_question_grants_and_goes_on_with_the_next(ilink: IlinkStage) -> None:
     ilink.ilink.budget = 4
     await start(ilink)
@@ -103,6 +107,7 @@ async def test_the_sign_of_writing_comes_at_once_and_stays(ilink: IlinkStage) ->
     assert ilink.ilink.screen() == ["Words at last."]
 
 
+@pytest.mark.slow
 async def test_what_tencent_heard_is_the_question(ilink: IlinkStage) -> None:
     await start(ilink)
     ilink.ilink.say_media("voice", b"#!SILK", text="what time is it?")
@@ -110,6 +115,7 @@ async def test_what_tencent_heard_is_the_question(ilink: IlinkStage) -> None:
     assert ilink.ilink.screen() == ["You asked: what time is it?"]
 
 
+@pytest.mark.slow
 async def test_an_expired_login_is_shown_and_a_new_one_taken(ilink: IlinkStage) -> None:
     await start(ilink)
     ilink.ilink.expire()
@@ -142,6 +148,7 @@ async def test_after_a_kill_nothing_is_lost_and_nothing_doubled(ilink: IlinkStag
     assert words(ilink.ilink.screen()) == whole + words(["You asked: last"])
 
 
+@pytest.mark.slow
 async def test_check_online_tells_whether_the_login_holds(ilink: IlinkStage) -> None:
     path = str(ilink.product.write_config())
 

@@ -53,6 +53,7 @@ async def test_in_a_room_it_answers_whoever_mentions_it_and_nobody_else(wechaty:
     assert {asked.body["variables"]["chat_name"] for asked in wechaty.gpt.asked} == {"研发群"}
 
 
+@pytest.mark.slow
 async def test_a_long_answer_comes_in_growing_messages_and_its_rest_on_a_word(wechaty: WechatyStage) -> None:
     wechaty.bot["sends"] = 3
     await wechaty.start()
@@ -142,6 +143,7 @@ async def test_files_go_both_ways(wechaty: WechatyStage, box: Literal["base64", 
     assert picture == "[file cat.png]"
 
 
+@pytest.mark.slow
 async def test_a_second_program_on_the_gateway_is_named(wechaty: WechatyStage) -> None:
     await wechaty.start()
     other = wechat_stage(
@@ -170,6 +172,7 @@ async def command(stage: WechatyStage, *arguments: str) -> tuple[int | None, str
     return process.returncode, out.decode()
 
 
+@pytest.mark.slow
 async def test_check_online_tells_the_login_state(wechaty: WechatyStage) -> None:
     await wechaty.start()
     code, out = await command(wechaty, "check", "--online")
@@ -183,6 +186,7 @@ async def test_check_online_tells_the_login_state(wechaty: WechatyStage) -> None
     assert wechaty.gateway.listening, "the running bridge kept its stream"
 
 
+@pytest.mark.slow
 async def test_the_code_to_scan_is_in_the_terminal_and_on_readyz(wechaty: WechatyStage) -> None:
     await wechaty.gateway.restart(logged_in=False)
     await wechaty.product.start()
