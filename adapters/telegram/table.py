@@ -46,7 +46,10 @@ _WRITTEN = frozenset(("text", "code", "break"))
 
 
 def columns(header: list[Cell], rows: list[list[Cell]], aligns: str) -> str:
-    """The table as aligned lines; empty when it is too wide, or a cell holds what only an entity can say."""
+    """The table as aligned lines; empty when it is too wide, or a cell holds what only an entity can say. The parser
+    does not fill up the short rows of a huge table: such a one is too wide in any case."""
+    if any(len(row) != len(header) for row in rows):
+        return ""
     if any(kind in ("link", "image") for row in (header, *rows) for cell in row for kind, _ in cell):
         return ""
     cells = [[written(cell) for cell in row] for row in (header, *rows)]

@@ -94,6 +94,11 @@ def test_a_small_table_stands_in_columns() -> None:
     assert len({width(line) for line in table.split("\n")}) == 1
 
 
+def test_a_huge_table_whose_rows_are_short_is_shown_all_the_same() -> None:
+    text, _ = seen(f"|{'a|' * 1000}\n|{'-|' * 1000}\n" + "|x|\n" * 1000)
+    assert text.count("x") >= 1000
+
+
 def test_a_wide_table_is_a_line_for_each_cell() -> None:
     head = "| Name | What it may be good for | Cost |\n|---|---|---|\n"
     text, entities = seen(head + "| **A** | a rather long explanation of it | 1 |\n| `B` | y<br>x |  |")
