@@ -45,7 +45,7 @@ log = logging.getLogger(__name__)
 
 RESTART = 1.0, 60.0
 """Seconds before an adapter that fell over is started again: the first, the most."""
-PRUNED = ("answer:", "said:", "history:", "file:")
+PRUNED = ("answer:", "said:", "history:", "file:", "rest:")
 """What the store forgets after ``retention``. Sessions stay: an old chat goes on where it was."""
 PRUNE_EVERY = 3600.0
 SETTLE = 1.0
@@ -99,6 +99,7 @@ class Bridge:
         self.core = Core(self.engine)
         self.server = http.Server(config.http.admin_token, self._store_writes)
         self._bots: dict[str, Bot] = {}
+        self._hosts: list[BotHost] = []
         self._public_url = config.http.public_url.rstrip("/")
         links = Links(self.engine, self._public_url, self._fetch) if self._public_url else None
         if links:
@@ -165,6 +166,7 @@ class Bridge:
                 self._public_url,
                 app.base_url,
             )
+            self._hosts.append(host)
             adapter: Adapter = self._platforms.module(bot.platform).Adapter(name, bot.options, host)
             self._bots[name] = Bot(name, bot, adapter, apps[bot.app], apis[bot.app], app, budget, back)
 
@@ -225,6 +227,8 @@ class Bridge:
             await asyncio.wait(tasks)
         await self.engine.close(grace)
         await self._turns.close()
+        for host in self._hosts:
+            host.close()
         await self.server.close()
         if self._downloads is not None:
             await self._downloads.close()

@@ -47,7 +47,8 @@ def cli(verbose: bool) -> None:
         format="%(asctime)s %(levelname)-7s %(message)s",
         stream=sys.stderr,
     )
-    for chatty in ("httpx", "httpcore", "telegram", "asyncio"):  # httpx logs addresses, and Telegram's hold the token
+    # httpx logs addresses, and Telegram's hold the token; hpack logs headers, and a gateway's token is one
+    for chatty in ("httpx", "httpcore", "telegram", "asyncio", "hpack", "h2", "grpclib"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
 

@@ -15,6 +15,7 @@ import logging
 import re
 import time
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import msgspec
 
@@ -32,6 +33,7 @@ from bridge.store import Engine, Job
 from bridge.words import Language, language_of, say
 
 log = logging.getLogger(__name__)
+_T = TypeVar("_T")
 
 STOP_KEY = "stop"
 ASK, NEW, RETRY, HELP, START, STOP = "ask", "new", "retry", "help", "start", "stop"
@@ -83,7 +85,7 @@ class Core:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._rated: dict[str, float] = {}  # message or album -> what the rate limit said, oldest first
-        self._open: dict[str, float] = {}  # lane -> until when what is sent there may belong to a question
+        self._open: dict[str, tuple[float, float]] = {}  # lane -> between when what is sent may belong to a question
 
     async def receive(self, bot: Bot, event: AnyEvent) -> str | None:
         """See bridge.model.Receive."""
@@ -147,7 +149,7 @@ class Core:
             await self._say(bot, event, say("no_text", bot.language(event)))
         elif not await self._too_fast(bot, event):
             if pieces := AT_ONCE if event.cut else bot.config.debounce:
-                _remember(self._open, bot.lane(event), event.at + pieces)
+                _remember(self._open, bot.lane(event), (event.at, event.at + pieces))
             await self._submit(bot, event, Task(event, command), bot.lane(event))
 
     def _may_belong(self, bot: Bot, event: Message) -> bool:
@@ -155,7 +157,8 @@ class Core:
         the first part of a cut text, or of a burst."""
         if bot.config.groups == "off" or event.edited:
             return False
-        return bool(event.group) or event.at <= self._open.get(bot.lane(event), 0.0)
+        begin, end = self._open.get(bot.lane(event), (0.0, 0.0))
+        return bool(event.group) or begin <= event.at <= end
 
     async def _amend(self, bot: Bot, event: Message, command: str) -> None:
         """A question that has changed is asked again while nobody has answered it and nothing came after it."""
@@ -263,7 +266,7 @@ def _asks(event: Message) -> bool:
     return any(map(bool, with_quotes(event))) or any(quote.bare for quote in event.quotes)
 
 
-def _remember(memory: dict[str, float], key: str, value: float) -> None:
+def _remember(memory: dict[str, _T], key: str, value: _T) -> None:
     memory.pop(key, None)
     memory[key] = value
     if len(memory) > RECENT_MOST:

@@ -91,7 +91,8 @@ class Delivery:
                 reader.cancel()
         if reader is not None and reader.done() and not reader.cancelled():
             reader.result()  # a bug in it is a bug of the turn
-        if done and (rest := presenter.rest()):
+        mine = self._job.lane == bot.lane(event)  # what is said aside has no rest worth keeping
+        if done and mine and (rest := presenter.rest()):
             log.info("job %s: %d characters wait for the next message", self._job.key, len(rest))
             await self._engine.put({rest_key(bot.lane(event)): msgspec.json.encode(Rest(rest))})
         return done
@@ -141,6 +142,7 @@ class Delivery:
         self._answer.attempting, self._unknown = op.part, -1
         if self._presenter.sent.text and not op.files:
             self._answer.tried = Tried(op.text, self._presenter.sent)
+            self._came(self._presenter.text)
         await self._engine.put(self._answer.row(self._job.key))
 
     async def _shown(self, op: Show, shown: Shown | None, text: str) -> None:
@@ -160,8 +162,7 @@ class Delivery:
         elif op.final or self._bot.adapter.caps(self._event).places:
             answer.parts = max(answer.parts, op.part + 1)
             answer.sent = self._presenter.sent
-        if not answer.whole and len(text) >= len(self._earlier):
-            answer.text = text
+        self._came(text)
         kept = self._answer.row(self._job.key)
         if new:
             said = msgspec.json.encode(Said(self._job.key, self._job.lane, self._job.owner))
@@ -170,6 +171,11 @@ class Delivery:
         written = self._engine.put(kept)
         if fresh or op.final:
             await written
+
+    def _came(self, text: str) -> None:
+        """So much of the answer is here; what an earlier process had may be more."""
+        if not self._answer.whole and len(text) >= len(self._earlier):
+            self._answer.text = text
 
     # ------------------------------------------------------------ from the app
 

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import math
 import random
+from collections.abc import Callable
 from urllib.parse import urljoin
 
 import aiohttp
@@ -57,6 +58,7 @@ class BotHost:
         self._back = back
         self._downloads = downloads
         self._app_url = app_url
+        self._ends: list[Callable[[], None]] = []
         self._connected = False
         self._failures = 0
 
@@ -73,6 +75,13 @@ class BotHost:
             log.info("bot %s: %s%s", self._name, state.state, f" ({state.detail})" if state.detail else "")
             if state.qr:
                 click.echo(drawn(state.qr))
+
+    def at_end(self, close: Callable[[], None]) -> None:
+        self._ends.append(close)
+
+    def close(self) -> None:
+        for close in self._ends:
+            close()
 
     async def load(self, key: str) -> bytes | None:
         return (await self._engine.get(f"adapter:{self._name}:{key}"))[0]

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from bridge.model import Attachment, Message
+from bridge.model import Attachment, Message, Quote
 
 QUIET = 1.0
 """Seconds to wait for the next piece."""
@@ -72,13 +72,16 @@ def joined(found: Sequence[Message]) -> Message:
         if piece.text:
             text += piece.text if _runs_on(piece) else f"{piece.text}\n"
     attachments: list[Attachment] = []
+    quotes: list[Quote] = []
     for piece in found:
         attachments += piece.attachments
+        quotes += piece.quotes
     head = next((piece for piece in found if piece.addressed), found[0])
     return msgspec.structs.replace(
         head,
         text=text.strip(),
         attachments=tuple(attachments),
+        quotes=tuple(quotes),
         addressed=any(piece.addressed for piece in found),
         cut=False,
     )

@@ -387,6 +387,10 @@ class Host(Protocol):
         """Tell where the bot stands."""
         ...
 
+    def at_end(self, close: Callable[[], None]) -> None:
+        """Call this when no answer is shown any more: after ``run`` has ended, answers are still finished."""
+        ...
+
     async def load(self, key: str) -> bytes | None: ...
 
     async def save(self, key: str, value: bytes) -> None:

@@ -171,7 +171,7 @@ class Presenter(ABC):
         """Is that on the screen already?"""
         return False
 
-    def _file(self, when: float = AT_ONCE) -> Plan:
+    def _file(self, when: float) -> Plan:
         """The next file."""
         op = Show(part=self._part + self._filed, files=(self._files[self._filed],), final=True)
         return Plan(when, op, len(self._text))

@@ -7,7 +7,8 @@ Rules of this file:
 - an operation that failed is asked for anew, so a final lands however long the platform refuses, and at once when it
   comes back;
 - what would be there twice if it was sent twice is written down before it is sent. A file whose sending had no result
-  is sent once more and then given up, a text never is.
+  is sent once more and then given up. A text never is: where it cannot be changed it is sent once more, and then kept
+  for the user's next message.
 """
 
 from __future__ import annotations
@@ -47,6 +48,8 @@ BACKOFF = 0.5, 30.0
 """Seconds between tries while a platform cannot be reached: the first, the most."""
 UNSURE_MOST = 300.0
 """The most where it was reached, and perhaps counts its calls."""
+ONCE_MORE = 5.0
+"""Seconds before a message that may have arrived, and cannot be changed, is sent for the last time."""
 VANISHED_MOST = 3
 """How often parts of an answer are begun anew: whoever deletes more of them does not want it."""
 FILES_MOST = 60.0
@@ -243,6 +246,10 @@ class Pump:
             if op.files and self._unsure:
                 log.warning("chat %s: a file is given up: %s", self._chat, error)
                 return await self._give_up(op)
+            if op.again and not self._caps.live:  # one time more is all that may be (DESIGN 3.4)
+                log.warning("chat %s: a message is kept for the next one: %s", self._chat, error)
+                self._presenter.exhausted()
+                return SOON
             self._unsure = True
             await self._attempting(op, True)
             self._presenter.place_first()
@@ -251,7 +258,8 @@ class Pump:
             log.warning("chat %s: %s (try %d)", self._chat, error, self._tries)
         first, most = BACKOFF
         most = most if isinstance(error, Unreachable) else max(most, UNSURE_MOST)
-        return min(most, first * 2.0 ** min(self._tries - 1, 10))
+        wait = min(most, first * 2.0 ** min(self._tries - 1, 10))
+        return max(wait, ONCE_MORE) if self._unsure and not self._caps.live else wait
 
     async def _rejected(self, op: Show, error: Rejected) -> float:
         """Less of it, or without formatting. Raises the error when that was refused, too."""

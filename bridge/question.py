@@ -73,6 +73,8 @@ class Questions:
                 break
         if job.halted in ("park", "again"):
             return None
+        if job.halted == "withdraw":  # the others are questions of their own
+            return Gathered(None, {})
         note = msgspec.json.encode(Answer(piece_of=job.key))
         rows: dict[str, bytes | None] = {answer_key(keys[piece.id]): note for piece in found if piece.id != first.id}
         meant = any(Core.addressed(bot, piece) for piece in found)

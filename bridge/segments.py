@@ -60,7 +60,7 @@ class Segments(Presenter):
         self._more = more
         self._anew = anew
         self._frozen: Plan | None = None  # it may have arrived
-        self._grew = self._looked = -math.inf
+        self._grew = self._looked = self._not_before = -math.inf
 
     def feed(self, token: str, now: float) -> None:
         super().feed(token, now)
@@ -90,7 +90,7 @@ class Segments(Presenter):
 
     @property
     def expecting(self) -> bool:
-        return not self._ended
+        return not (self._ended or self._closed)
 
     @property
     def once(self) -> bool:
@@ -101,10 +101,16 @@ class Segments(Presenter):
         return self._tried is not None
 
     def failed(self, now: float, retry_after: float = 0.0) -> None:
-        self._flight, self._frozen = None, self._flight
+        self._flight = None
+        self._not_before = now + retry_after
+
+    def place_first(self) -> None:
+        """It is sent again as it was."""
+        if self._flight and not self._flight.op.files:
+            self._frozen = self._flight
 
     def overfull(self) -> bool:
-        self._frozen = None
+        self._frozen = self._tried = None  # a refusal says that it is not there
         return super().overfull()
 
     def exhausted(self) -> None:
@@ -114,7 +120,7 @@ class Segments(Presenter):
     def wake_at(self) -> float:
         """A look now and then while the text grows: a ring for each token would cost more than all of this."""
         if self.done or self._closed:
-            self.resting = True
+            self.resting = False
             return math.inf
         if plan := self._plan(self._looked):
             self.resting = False
@@ -133,7 +139,7 @@ class Segments(Presenter):
             return None
         left = self._left()
         if not left.strip():
-            return self._file() if self._ended and self._files[self._filed :] else None
+            return self._file(self._not_before) if self._ended and self._files[self._filed :] else None
         last = self._sends - self._part - self._filed <= 1
         if self._ended or last:
             return self._end(last) if self._ended else None

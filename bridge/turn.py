@@ -133,6 +133,7 @@ class _Turn:
         earlier = "" if self._answer.whole else self._answer.text
         while True:
             if self._job.halted == "withdraw" and not self._answer.ids:
+                await self._give_back()
                 TURNS.labels(self._bot.name, "stopped").inc()
                 return True
             try:
@@ -150,6 +151,7 @@ class _Turn:
                     TURNS.labels(self._bot.name, "refused").inc()
                     return True
                 self._answer.text, self._answer.note, self._answer.whole = "", sorry, True
+                self._answer.tried, self._answer.owed = None, ""  # they may be what is refused
                 continue
             except StoreError as error:  # no fault of the turn: it goes on when the disk does
                 if not await _outwaited(self._job, error):
@@ -175,11 +177,18 @@ class _Turn:
             self._engine.put(self._answer.row(self._job.key))
             return False
 
+    async def _give_back(self) -> None:
+        """This turn was to bring the rest of an earlier answer, and will not: the next one shall."""
+        if self._answer.owed and not self._answer.parts:
+            row = msgspec.json.encode(Rest(self._answer.owed))
+            await self._engine.put({rest_key(self._bot.lane(self._event)): row})
+
     def _apologise(self) -> None:
         trace = secrets.token_hex(4)
         log.error("job %s is given up after %d starts; error id %s", self._job.key, self._answer.begun, trace)
         if self._answer.errors >= ERRORS_MOST:
             self._answer.text = ""  # the text itself may be what cannot be shown
+            self._answer.tried, self._answer.owed = None, ""
         self._answer.note = say("bug", self._language, trace=trace)
         self._answer.whole = True
 
@@ -190,6 +199,7 @@ class _Turn:
         nothing to answer."""
         does, event, session = self._task.does, self._event, self._session
         if self._answer.whole:
+            self._rest = ""  # it may be this answer's own
             self._chat_id = self._chat(session.epoch) if session else ""
         elif does == NEW:
             self._session = Session(new_epoch(session, event.at), event.at)
@@ -210,7 +220,7 @@ class _Turn:
                 if gathered.message is None:
                     await self._engine.put(gathered.rows)
                     return "skip"
-                if waits(event) or gathered.rows:
+                if waits(event) or self._bot.config.debounce:
                     self._answer.asked, self._pieces = gathered.message, gathered.rows
             await self._complete()
             self._open_session()

@@ -11,9 +11,9 @@ import pytest
 from bridge import pump
 from bridge.answer import Answer, Rest, answer_key, rest_key
 from bridge.fastgpt import Delta
-from bridge.model import Attachment, Exhausted, Unsure
+from bridge.model import Attachment, Exhausted, Quote, RateLimited, Recalled, Unreachable, Unsure, User
 from bridge.store import Job
-from tests.turnstage import GROUP, Stage
+from tests.turnstage import GROUP, PRIVATE, Stage
 
 LANE = "tg.7"
 MORE = "\n\n(There is more: reply anything to continue.)"
@@ -23,6 +23,7 @@ LONG = "".join(f"Sentence {number:3}. " for number in range(100))
 @pytest.fixture
 async def stage(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stage]:
     monkeypatch.setattr(pump, "BACKOFF", (pump.SOON, pump.SOON))
+    monkeypatch.setattr(pump, "ONCE_MORE", pump.SOON)
     made = Stage()
     made.screen.limits = dataclasses.replace(
         made.screen.limits, fits=lambda text: len(text) <= 400, live=False, sends=2, inbound=frozenset({"image"})
@@ -123,10 +124,69 @@ async def test_a_window_that_is_over_keeps_the_answer(stage: Stage) -> None:
 
 
 async def test_what_may_have_arrived_is_sent_again_as_it_was(stage: Stage) -> None:
-    stage.screen.faults = [Unsure(), Unsure()]
+    stage.screen.faults = [Unsure()]
     await stage.say("hello", 1)
     await stage.screen.until(lambda: stage.screen.parts)
-    assert [op.text for op in stage.screen.calls] == ["You asked: hello"] * 3
+    assert [(op.text, op.again) for op in stage.screen.calls] == [
+        ("You asked: hello", False),
+        ("You asked: hello", True),
+    ]
+
+
+async def test_what_may_have_arrived_twice_is_kept_for_the_next_message(stage: Stage) -> None:
+    stage.screen.faults = [Unsure(), Unsure()]
+    await stage.say("hello", 1)
+    await stage.idle()
+    assert len(stage.screen.calls) == 2
+    assert await rest(stage) == "You asked: hello"
+    await stage.say("1", 2)
+    await stage.screen.until(lambda: stage.screen.finals == ["You asked: hello"])
+
+
+async def test_a_limit_on_a_file_does_not_keep_the_process_busy(stage: Stage) -> None:
+    stage.screen.limits = dataclasses.replace(stage.screen.limits, sends=5, files=frozenset({"image"}))
+    stage.app.says = [Delta("![a](http://x/a.png)")]
+    stage.screen.faults = [None, RateLimited(0.2)]
+    await stage.say("show me", 1)
+    await stage.screen.until(lambda: len(stage.screen.parts) == 2)
+    assert len(stage.screen.calls) == 3
+
+
+async def test_a_refused_answer_is_said_so(stage: Stage) -> None:
+    stage.screen.refuse = "badword"
+    await stage.say("badword", 1)
+    await stage.screen.until(lambda: any("does not accept this answer" in text for text in stage.screen.finals))
+
+
+async def test_a_help_that_is_not_taken_leaves_the_rest_of_the_answer_alone(stage: Stage) -> None:
+    left = await cut_short(stage)
+    stage.screen.faults = [Exhausted()]
+    await stage.say("/help", 2)
+    await stage.idle()
+    assert await rest(stage) == left
+
+
+async def test_a_crash_before_the_job_is_done_does_not_bring_its_own_rest(stage: Stage) -> None:
+    await cut_short(stage)
+    left, shown = await rest(stage), list(stage.screen.finals)
+    again = Job("tg/7/Message/1", LANE, await body_of(stage, "tg/7/Message/1"))
+    assert await stage.turns.run(again)
+    assert (await rest(stage), stage.screen.finals) == (left, shown)
+
+
+async def body_of(stage: Stage, key: str) -> bytes:
+    [(body,)] = await stage.engine._do(lambda db: db.execute("SELECT body FROM inbox WHERE key = ?", (key,)).fetchall())
+    return bytes(body)
+
+
+async def test_a_question_that_is_taken_back_gives_the_rest_back(stage: Stage) -> None:
+    left = await cut_short(stage)
+    stage.screen.faults = [Unreachable()] * 1000
+    await stage.say("another question", 2)
+    await stage.screen.until_called(3)
+    await stage.core.receive(stage.bot, Recalled(id="r", conversation=PRIVATE, user=User(""), at=1e9, target="2"))
+    await stage.idle()
+    assert await rest(stage) == left
 
 
 async def test_a_restart_goes_on_or_begins_anew() -> None:
@@ -190,3 +250,22 @@ async def test_in_a_group_a_burst_goes_on_without_another_mention(stage: Stage) 
     stage.quiet.set()
     await stage.screen.until(lambda: stage.screen.finals)
     assert stage.screen.finals == ["You asked: look\nat this"]
+
+
+async def test_a_burst_whose_first_message_is_taken_back_is_asked_without_it(stage: Stage) -> None:
+    stage.debounce(2.0)
+    stage.quiet.clear()
+    await stage.say("helo", 1)
+    await stage.say("what is 2+2?", 2, at=1e9 + 1)
+    await stage.core.receive(stage.bot, Recalled(id="r", conversation=PRIVATE, user=User(""), at=1e9, target="1"))
+    stage.quiet.set()
+    await stage.screen.until(lambda: stage.screen.finals == ["You asked: what is 2+2?"])
+
+
+async def test_a_quote_in_a_later_message_of_a_burst_goes_along(stage: Stage) -> None:
+    stage.debounce(2.0)
+    stage.quiet.clear()
+    await stage.say("look", 1)
+    await stage.say("what is it?", 2, quotes=(Quote("9", "QUOTED WORDS"),))
+    stage.quiet.set()
+    await stage.screen.until(lambda: stage.screen.finals == ["You asked: > QUOTED WORDS\n\nlook\nwhat is it?"])

@@ -48,6 +48,7 @@ def drive(
             assert op.final
             assert op.text.strip(), "an empty message"
             if next(fail, False):
+                presenter.place_first()
                 presenter.failed(now)
                 assert presenter.next(now) == op, "what may have arrived is sent again as it was"
             sent.append(op.text)

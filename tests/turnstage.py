@@ -87,6 +87,9 @@ class Screen:
     def finals(self) -> list[str]:
         return [show.text for show in self.parts.values() if show.final]
 
+    async def until_called(self, times: int) -> None:
+        await self.until(lambda: len(self.calls) >= times)
+
     async def until(self, condition: Callable[[], object]) -> None:
         async with asyncio.timeout(10), self.changed:
             await self.changed.wait_for(condition)
@@ -101,6 +104,8 @@ class Surface:
     async def show(self, op: Show) -> Shown:
         screen = self._screen
         screen.calls.append(op)
+        async with screen.changed:
+            screen.changed.notify_all()
         if screen.faults and (fault := screen.faults.pop(0)) is not None:
             raise fault
         if screen.refuse and screen.refuse in op.text:

@@ -1,8 +1,8 @@
 """Is the bot mentioned in a text? For messages whose list of mentions is missing or empty, as several puppets send.
 
 Rules of this file (pure):
-- a mention is ``@name`` as the client writes it, followed by U+2005, or as people type it, followed by white space or
-  the end: ``@Bot2`` does not mention ``Bot``;
+- a mention is ``@name`` as the client writes it, followed by U+2005, or as people type it, followed by white space,
+  punctuation or the end: ``@Bot2`` does not mention ``Bot``;
 - where U+2005 ends a longer name, ``@Bot Two``, it is somebody else's;
 - ``me@Bot`` is an e-mail address or a word of its own, unless the client's U+2005 says that it is a mention.
 
@@ -32,5 +32,5 @@ def _mention(names: Iterable[str]) -> re.Pattern[str] | None:
     if not known:
         return None
     name = f"[@＠](?:{'|'.join(map(re.escape, known))})"
-    typed = rf"(?<![A-Za-z0-9._%+-]){name}(?=\s|\Z)(?![^@＠\n\u2005]*\u2005)"
+    typed = rf"(?<![A-Za-z0-9._%+-]){name}(?=[\s,，:：、。!！?？]|\Z)(?![^@＠\n\u2005]*\u2005)"
     return re.compile(rf"(?:{name}(?=\u2005)|{typed})[^\S\r\n]*")

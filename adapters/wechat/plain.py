@@ -16,7 +16,7 @@ from functools import lru_cache
 from adapters.wechat.page import Page, units
 from bridge.markdown import events
 
-_UNSURE = re.compile(r"\||\]:|\d{4}[.)]|````|\]\([^)\n]*[^\x00-\x7f\n]")
+_UNSURE = re.compile(r"\r|\||\]:|\d{4}[.)]|````|\]\([^)\n]*[^\x00-\x7f\n]")
 """What can make a message much longer than its source: tables, links defined once and used often, high numbers, fences
 within code, addresses to be encoded."""
 _GROWS = re.compile(r"!\[|://")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Callable
 
 import aiohttp
 import httpx
@@ -27,6 +28,7 @@ class Double:
         self.public_url = ""
         self.downloads: dict[str, Download] = {}
         self.app = web.Application()
+        self.ends: list[Callable[[], None]] = []
         self.connected = asyncio.Event()
         self.states: list[State] = []
         self._told = asyncio.Event()
@@ -69,6 +71,13 @@ class Double:
         event = await self.next()
         assert isinstance(event, Message)
         return event.text
+
+    def at_end(self, close: Callable[[], None]) -> None:
+        self.ends.append(close)
+
+    def close(self) -> None:
+        for close in self.ends:
+            close()
 
     async def load(self, key: str) -> bytes | None:
         await asyncio.sleep(0)

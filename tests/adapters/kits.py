@@ -55,6 +55,7 @@ class Kit(ABC):
         async with AsyncExitStack() as stack:
             await self.connect(stack, host)
             task = asyncio.create_task(adapter.run(host.receive))
+            stack.callback(host.close)
             stack.push_async_callback(_ended, task)
             await asyncio.wait_for(host.connected.wait(), 5)
             yield adapter, host

@@ -208,3 +208,12 @@ async def test_a_server_that_does_not_answer(wire: Wire) -> None:
 def test_credentials_do_not_show_their_token() -> None:
     assert TOKEN not in repr(LOGIN)
     assert "abc@im.bot" in repr(LOGIN)
+
+
+async def test_a_broken_letter_in_one_message_does_not_keep_the_others(wire: Wire) -> None:
+    batch = r'{"ret": 0, "msgs": [{"text": "a\ud83d b", "odd": NaN}, {"text": "and this", "id": 7600000000000000001}]}'
+    async with served(Server(saying(batch))) as url:
+        answer = await Api(wire.connection, url).call("getupdates", {}, timeout=10)
+    first, second = answer["msgs"]
+    assert first["text"] == "a? b"
+    assert second == {"text": "and this", "id": 7600000000000000001}

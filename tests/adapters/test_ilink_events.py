@@ -203,3 +203,38 @@ def test_another_message_has_another_fingerprint(other: Json) -> None:
 
 def test_without_a_time_nothing_is_taken_for_a_copy() -> None:
     assert fingerprint(wrote(TEXT, create_time_ms=0)) == ""
+
+
+# ------------------------------------------------------------------ what is not as documented
+
+
+def nested(depth: int) -> Json:
+    item: Json = {"type": 1, "text_item": {"text": "deep"}}
+    for _ in range(depth):
+        item = {"type": 1, "text_item": {"text": "words"}, "ref_msg": {"message_item": item}}
+    return item
+
+
+@pytest.mark.parametrize("depth", [3, 250, 2000])
+def test_quotes_within_quotes_do_not_end_in_an_accident(depth: int) -> None:
+    try:
+        event = parse("wx", wrote(nested(depth)))
+    except msgspec.ValidationError:  # too deep: this message is passed over
+        return
+    assert event is not None
+    assert event.text == "words"
+
+
+@pytest.mark.parametrize(
+    "odd", [{"ref_msg": []}, {"ref_msg": {"svr_id": 1.5}}, {"image_item": ""}, {"text_item": {"text": "hi", "len": ""}}]
+)
+def test_a_text_that_can_be_read_is_read_whatever_stands_beside_it(odd: Json) -> None:
+    assert message({"type": 1, "text_item": {"text": "hi"}} | odd).text == "hi"
+
+
+@pytest.mark.parametrize("none", [0, ""])
+def test_a_message_without_an_id_is_known_by_what_it_says(none: Any) -> None:
+    first, second = (message({"type": 1, "text_item": {"text": text}}, message_id=none) for text in ("one", "two"))
+    assert first.id not in ("0", "", second.id)
+    with pytest.raises(msgspec.ValidationError):
+        message(TEXT, message_id=none, create_time_ms=0)

@@ -382,3 +382,15 @@ async def test_a_start_with_an_ended_login_is_never_called_connected(bot: Bot, i
     async with bot.running() as host:
         await host.until_state("login_needed")
     assert "connected" not in bot.told()
+
+
+# ------------------------------------------------------------------ a server that does not do as documented
+
+
+@pytest.mark.parametrize("created", [0, -1, 10**400])
+async def test_a_message_whose_time_cannot_be_is_handed_in(bot: Bot, ilink: Ilink, created: int) -> None:
+    async with bot.running():
+        ilink.say("when?", created=created / 1000 if abs(created) < 10**9 else None)
+        if created > 0:
+            ilink.incoming[-1]["create_time_ms"] = created
+        await bot.core.has("when?")

@@ -163,6 +163,7 @@ async def test_a_wrong_token_is_the_operators_to_mend(stage: Stage) -> None:
     door, host = stage.build(token="wrong")
     with pytest.raises(Fatal, match="token"):
         await asyncio.wait_for(door.run(host.receive), 5)
+    host.close()
 
 
 async def test_a_second_client_is_told_plainly_and_goes_on_when_the_first_has_left(stage: Stage) -> None:

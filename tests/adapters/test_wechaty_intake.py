@@ -116,8 +116,9 @@ async def test_what_cannot_be_had_is_skipped_with_a_line_in_the_log(
 
 @pytest.mark.parametrize("fault", [BridgeError("the store does not write"), ValueError("a bug")])
 async def test_what_is_not_taken_in_is_logged_and_the_next_one_comes(
-    counter: Counter, fault: Exception, caplog: pytest.LogCaptureFixture
+    counter: Counter, at_once: None, fault: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
+    """A store that does not write is tried again; here it never does."""
     counter.host.faults["m1"] = fault
     counter.take(counter.shelf.put("a secret", "m1"), counter.shelf.put("next", "m2"))
     assert await counter.host.text() == "next"

@@ -11,13 +11,12 @@ import pytest
 from adapters.wechat.wechaty.client import PuppetError
 from adapters.wechat.wechaty.connection import Connection
 from adapters.wechat.wechaty.lookup import Lookup
-from adapters.wechat.wechaty.surface import REFUSALS, AnswerSurface, Place
+from adapters.wechat.wechaty.surface import AnswerSurface, Place
 from bridge.model import (
     Attachment,
     BridgeError,
     Download,
     File,
-    Gone,
     Message,
     Rejected,
     Show,
@@ -122,19 +121,33 @@ async def test_a_message_whose_fate_is_unknown_is_unsure(stage: Stage) -> None:
     assert stage.gateway.screen() == ["Words"]
 
 
-async def test_a_puppet_that_throws_is_tried_again_and_at_last_given_up(stage: Stage) -> None:
+async def test_a_puppet_that_throws_says_so_and_may_be_tried_again(stage: Stage) -> None:
     async with stage.bot() as (door, _):
         surface = door.answer(question(), "turn")
-        stage.gateway.fail(REFUSALS + 1, "you are not in this room")
-        for _ in range(REFUSALS - 1):
-            with pytest.raises(PuppetError):
-                await surface.show(final("Words"))
-        with pytest.raises(Gone, match="you are not in this room"):
+        stage.gateway.fail(1, "you are not in this room")
+        with pytest.raises(PuppetError, match="you are not in this room"):
             await surface.show(final("Words"))
-        with pytest.raises(PuppetError):
-            await surface.show(final("Another part", 1))
-        await surface.show(final("Another part", 1))
-    assert stage.gateway.screen() == ["Another part"]
+        await surface.show(final("Words"))
+    assert stage.gateway.screen() == ["Words"]
+
+
+async def test_an_answer_is_still_sent_while_the_service_ends(stage: Stage) -> None:
+    door, host = stage.build()
+    running = asyncio.create_task(door.run(host.receive))
+    await asyncio.wait_for(host.connected.wait(), 5)
+    running.cancel()
+    await asyncio.wait([running])
+    await door.answer(question(), "turn").show(final("The last words"))
+    host.close()
+    assert stage.gateway.screen() == ["The last words"]
+
+
+@pytest.mark.parametrize("nothing", ["```\n```", "&nbsp;", "[x]: http://a"])
+async def test_what_shows_nothing_is_no_message(stage: Stage, nothing: str) -> None:
+    async with stage.bot() as (door, _):
+        shown = await door.answer(question(), "turn").show(final(nothing))
+    assert shown.calls == 0
+    assert stage.gateway.screen() == []
 
 
 # ------------------------------------------------------------------ order

@@ -58,6 +58,7 @@ class Stage:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
+            host.close()
 
     @asynccontextmanager
     async def bot(self, **options: Any) -> AsyncIterator[tuple[Door, Host]]:

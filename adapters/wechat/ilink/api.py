@@ -14,6 +14,7 @@ Source: npm @tencent-weixin/openclaw-weixin 2.4.9, the channel's own client.
 from __future__ import annotations
 
 import base64
+import json
 import math
 import secrets
 from collections.abc import Callable, Mapping
@@ -134,10 +135,16 @@ def _read(response: aiohttp.ClientResponse, raw: bytes) -> dict[str, Any]:
 
 
 def _object(raw: bytes) -> dict[str, Any] | None:
+    """The JSON object. A lone surrogate or a broken letter in one message must not keep the others: it becomes a
+    question mark."""
     try:
         found = msgspec.json.decode(raw)
     except (ValueError, RecursionError):
-        return None
+        try:
+            loose = json.loads(raw.decode("utf-8", "replace"), parse_constant=lambda _: None)
+            found = msgspec.json.decode(json.dumps(loose, ensure_ascii=False).encode("utf-8", "replace"))
+        except (ValueError, RecursionError):
+            return None
     return found if isinstance(found, dict) else None
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import IntEnum
 from typing import Any, Literal, NamedTuple, TypeVar
 
@@ -67,8 +67,11 @@ def parse(bot: str, raw: dict[str, Any]) -> Message | None:
     said = _said(message.item_list)
     if message.message_type == BOT or message.group_id or not any(said):
         return None
+    id = str(message.message_id or fingerprint(raw))
+    if not id:
+        raise msgspec.ValidationError("it has no message_id")
     return Message(
-        id=str(message.message_id),
+        id=id,
         conversation=Conversation(bot=bot, chat=message.from_user_id, kind="private"),
         user=User(message.from_user_id),
         at=message.create_time_ms / 1000,
@@ -114,8 +117,8 @@ class _Content(msgspec.Struct, frozen=True):
     aeskey: str = ""
     """Of an image: the key in hexadecimal digits, which goes before ``media.aes_key``."""
     file_name: str = ""
-    len: int = 0
-    """Bytes of a file."""
+    len: Any = 0
+    """Bytes of a file: a number, or its digits."""
 
 
 class _Ref(msgspec.Struct, frozen=True):
@@ -128,14 +131,9 @@ class _Ref(msgspec.Struct, frozen=True):
 
 
 class _Item(msgspec.Struct, frozen=True):
+    """What it is; the rest of it is read by that."""
+
     type: int = 0
-    msg_id: int | str = ""
-    text_item: _Content = _Content()
-    image_item: _Content = _Content()
-    voice_item: _Content = _Content()
-    file_item: _Content = _Content()
-    video_item: _Content = _Content()
-    ref_msg: _Ref | None = None
 
 
 class _Message(msgspec.Struct, frozen=True):
@@ -150,7 +148,10 @@ class _Message(msgspec.Struct, frozen=True):
 
 
 def _read(raw: Any, kind: type[_T]) -> _T:
-    return msgspec.convert(_without_nulls(raw), kind, strict=False)
+    try:
+        return msgspec.convert(_without_nulls(raw), kind, strict=False)
+    except RecursionError:
+        raise msgspec.ValidationError("it is nested too deeply") from None
 
 
 def _without_nulls(value: Any) -> Any:
@@ -177,29 +178,39 @@ def _said(items: Sequence[Any]) -> _Said:
     )
 
 
-def _said_by(raw: Any) -> _Said:
+def _said_by(raw: Any, *, quoted: bool = False) -> _Said:
+    """What an item says, and what it quotes; a quote within a quote is left out."""
     try:
-        item = _read(raw, _Item)
+        kind = _read({"type": raw.get("type")} if isinstance(raw, dict) else raw, _Item).type
+        said = _content(kind, _read(raw.get(FIELDS.get(kind, "")) or {}, _Content))
     except msgspec.ValidationError:
-        return _unreadable("?")
-    quotes = _quotes(item.ref_msg) if item.ref_msg else ()
-    return _content(item)._replace(quotes=quotes)
+        said = _unreadable("?")
+    return said if quoted or not isinstance(raw, dict) else said._replace(quotes=_quotes(raw.get("ref_msg")))
 
 
-def _content(item: _Item) -> _Said:
-    match item.type:
+FIELDS: Mapping[int, str] = {
+    ItemType.TEXT: "text_item",
+    ItemType.IMAGE: "image_item",
+    ItemType.VOICE: "voice_item",
+    ItemType.FILE: "file_item",
+    ItemType.VIDEO: "video_item",
+}
+
+
+def _content(kind: int, content: _Content) -> _Said:
+    match kind:
         case ItemType.TEXT:
-            return _Said(item.text_item.text)
+            return _Said(content.text)
         case ItemType.IMAGE:
-            return _file("image", item.image_item)
-        case ItemType.VOICE if item.voice_item.text:
-            return _Said(item.voice_item.text)
+            return _file("image", content)
+        case ItemType.VOICE if content.text:
+            return _Said(content.text)
         case ItemType.VOICE:
-            return _file("audio", item.voice_item, "voice")
+            return _file("audio", content, "voice")
         case ItemType.FILE:
-            return _file("file", item.file_item, item.file_item.file_name)
+            return _file("file", content, content.file_name)
         case ItemType.VIDEO:
-            return _file("video", item.video_item)
+            return _file("video", content)
         case number:
             return _unreadable(str(number))
 
@@ -207,7 +218,8 @@ def _content(item: _Item) -> _Said:
 def _file(kind: Literal["image", "file", "audio", "video"], content: _Content, name: str = "") -> _Said:
     key = base64.b64encode(content.aeskey.encode()).decode() if content.aeskey else content.media.aes_key
     ref = msgspec.json.encode(MediaRef(content.media.encrypt_query_param, key)).decode()
-    return _Said(attachments=(Attachment(kind, ref, name, content.len),))
+    size = int(content.len) if str(content.len).isdecimal() and len(str(content.len)) < 16 else 0
+    return _Said(attachments=(Attachment(kind, ref, name, size),))
 
 
 def _unreadable(number: str) -> _Said:
@@ -215,10 +227,14 @@ def _unreadable(number: str) -> _Said:
     return _Said(attachments=(Attachment("sticker", msgspec.json.encode(MediaRef()).decode(), f"type {number}"),))
 
 
-def _quotes(ref: _Ref) -> tuple[Quote, ...]:
+def _quotes(raw: Any) -> tuple[Quote, ...]:
+    try:
+        ref = _read(raw or {}, _Ref)
+    except msgspec.ValidationError:
+        return ()
     said, id = _Said(), str(ref.svr_id)
     if ref.message_item is not None:
-        said = _said_by(ref.message_item)
+        said = _said_by(ref.message_item, quoted=True)
         id = id or str(ref.message_item.get("msg_id") or "")
     text = said.text or ("" if said.attachments else ref.title)
     return (Quote(id, text, attachments=said.attachments),) if id or text or said.attachments else ()

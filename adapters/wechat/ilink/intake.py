@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from typing import Any
 
 import msgspec
@@ -48,6 +49,11 @@ class Intake:
         except msgspec.ValidationError as error:  # it names a field, never what is in it
             log.warning("bot %s: a message is not as documented, and passed over: %s", self._bot, error)
             return None
+        except Exception as error:  # one message must not keep the others
+            log.error("bot %s: a message cannot be read, and is passed over: %s", self._bot, type(error).__name__)
+            return None
+        if message is not None and message.at <= 0:  # nobody said when
+            message = msgspec.structs.replace(message, at=time.time())
         if message is None:
             log.debug("bot %s: a message is nothing for us: of a group, of a bot, or empty", self._bot)
         return message

@@ -127,7 +127,8 @@ def _credentials(answer: dict[str, Any], known: Credentials | None, base_url: st
         return known
     if not (_VISIBLE.fullmatch(token) and bot_id and user_id):
         raise BridgeError("iLink has confirmed the login, but does not say whose it is")
-    return Credentials(token, bot_id, user_id, trusted(_text(answer, "baseurl"), base_url))
+    place = trusted(_text(answer, "baseurl"), base_url)
+    return Credentials(token, bot_id, user_id, "" if place == base_url else place)
 
 
 def trusted(place: str, base_url: str) -> str:

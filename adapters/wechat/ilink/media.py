@@ -25,6 +25,7 @@ import aiohttp
 import msgspec
 
 from adapters.wechat.ilink.events import ItemType, MediaRef
+from adapters.wechat.ilink.login import trusted
 from bridge.model import BridgeError, Download, Rejected, TooBig, Unreachable, Unsure
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ MOST = 100 * 2**20
 """Bytes of a file, both ways (the official client's limit)."""
 TRIES = 3
 PIECE = 64 * 1024
-UPLOAD_TIMEOUT = aiohttp.ClientTimeout(total=60, connect=10)
+UPLOAD_TIMEOUT = aiohttp.ClientTimeout(total=600, connect=10)
 DOWNLOAD_TIMEOUT = aiohttp.ClientTimeout(connect=10, sock_read=30)
 CALL_TIMEOUT = 15.0
 _MEDIA_TYPES = {"image": 1, "file": 3}
@@ -89,6 +90,10 @@ class Cdn:
     def _address(self, place: Mapping[str, Any], name: str) -> tuple[str, dict[str, str]]:
         """Address and query of an upload: given whole, or to be put together."""
         if full := place.get("upload_full_url"):
+            try:
+                trusted(str(full).partition("?")[0], self._base)
+            except BridgeError:
+                raise Rejected("iLink names a place for the file that is not WeChat's") from None
             return str(full), {}
         if param := place.get("upload_param"):
             return f"{self._base}/upload", {"encrypted_query_param": str(param), "filekey": name}

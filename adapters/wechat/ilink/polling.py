@@ -138,7 +138,7 @@ class Polling:
             taken.cancel()
 
     async def _hand_in(self, answer: Raw) -> bool:
-        """Hand a batch in and save its cursor, again and again until both succeed. False = it was empty."""
+        """Hand a batch in and save its cursor, again and again until both succeed. False = it was the same."""
         fresh, recent = self._sift(answer.get("msgs"))
         cursor = answer.get("get_updates_buf") or self._place.cursor
         place = Place(self._place.bot_id, str(cursor), recent)
@@ -153,8 +153,9 @@ class Polling:
             except Exception as error:  # of a bug, whose words may quote a message
                 await self._trouble(BridgeError(f"messages cannot be taken in ({type(error).__name__})"))
             else:
+                moved = place.cursor != self._place.cursor
                 self._place = place
-                return bool(fresh)
+                return moved
 
     def _sift(self, messages: Any) -> tuple[list[Raw], dict[str, float]]:
         """What of a batch is worth handing in, and the fingerprints of the last minute, these among them."""
@@ -165,7 +166,7 @@ class Polling:
             if not isinstance(message, dict):
                 continue
             created, mark = message.get("create_time_ms"), _mark(message)
-            if isinstance(created, (int, float)) and created / 1000 < now - WINDOW:
+            if isinstance(created, (int, float)) and 0 < created < (now - WINDOW) * 1000:
                 self._dropped(message, "is more than a day old and cannot be answered any more")
             elif mark and mark in recent:
                 self._dropped(message, "came before, perhaps under another id")
@@ -176,7 +177,8 @@ class Polling:
         return fresh, recent
 
     def _dropped(self, message: Raw, reason: str) -> None:
-        log.warning("bot %s: message %s is dropped: it %s", self._account.bot, message.get("message_id"), reason)
+        id = str(message.get("message_id"))
+        log.warning("bot %s: message %s is dropped: it %s", self._account.bot, id if id.isdecimal() else "?", reason)
 
     async def _stored(self) -> Place:
         row = await self._host.load(KEY)
@@ -205,5 +207,5 @@ def _mark(message: Raw) -> str:
     """Its fingerprint; empty when it has none, or cannot be read: that is for ``take`` to say."""
     try:
         return fingerprint(message)
-    except msgspec.ValidationError:
+    except Exception:  # whatever it is: the other messages of the batch must not suffer
         return ""

@@ -29,7 +29,7 @@ async def findings(account: Account, api: Api) -> list[Finding]:
         fix = "try again later" if isinstance(error, RateLimited) else "look at the network, at proxy and at base_url"
         unreached = Finding(False, str(error), fix)
         return [unreached] if login else [unreached, _login(account, login, None)]
-    server = urlsplit(login.base_url if login else api.base_url).netloc
+    server = urlsplit((login and login.base_url) or api.base_url).netloc
     return [Finding(True, f"iLink answers at {server}"), _login(account, login, refusal)]
 
 

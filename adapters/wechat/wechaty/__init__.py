@@ -44,6 +44,7 @@ class Door:
         self._options = options
         self._host = host
         self._gateway = self._open()
+        host.at_end(self._gateway.close)
         self._lookup = Lookup(self._gateway)
         self._connection = Connection(name, self._gateway, self._lookup, host)
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -63,10 +64,7 @@ class Door:
         return Gateway(options.endpoint, options.token, tls=options.tls, ca=options.ca)
 
     async def run(self, receive: Receive) -> None:
-        try:
-            await self._connection.run(receive)
-        finally:
-            self._gateway.close()
+        await self._connection.run(receive)
 
     def caps(self, to: AnyEvent) -> Caps:
         return self._caps

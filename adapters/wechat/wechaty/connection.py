@@ -68,6 +68,8 @@ class Connection:
                 except Fatal:
                     raise
                 except BridgeError as error:
+                    if self._told is not None:
+                        await self._note("away")
                     self._told = None
                     await self._host.failed(error, most=RETRY_MOST)
 
@@ -78,8 +80,10 @@ class Connection:
             async with aclosing(attached(self._gateway, patience)) as stream:
                 async for happened in stream:
                     await self._on(happened)
-        finally:
-            self.logged_in = False
+        except BridgeError:
+            self.logged_in = False  # not when we end ourselves: answers are still finished
+            raise
+        self.logged_in = False
         raise Unreachable("the gateway has ended the event stream")
 
     async def _on(self, happened: Happened) -> None:
@@ -95,6 +99,8 @@ class Connection:
             case "scan":
                 code = code_of(payload)
                 await self._login_needed(code.detail, code.link)
+            case "dirty":  # an alias, a name: what it was is asked for again
+                self._lookup.forget(str(payload.get("payloadId", "")))
             case "error":
                 log.warning("bot %s: the puppet reports an error: %s", self._bot, _first_line(payload))
             case "heartbeat" if self._told is None:
@@ -126,7 +132,7 @@ class Connection:
             self._host.state(state)
         return new
 
-    async def _note(self, state: Literal["connected", "login_needed"], link: str = "") -> None:
+    async def _note(self, state: Literal["connected", "login_needed", "away"], link: str = "") -> None:
         name = self.name if state == "connected" else ""
         await note.save(self._host, note.Note(state, time.time(), link, name))
 

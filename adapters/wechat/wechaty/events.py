@@ -49,6 +49,12 @@ _NAMES: dict[int, str] = {Type.AUDIO: "voice message", Type.VIDEO: "video"}
 """What a file is called that has no name, where the user has to be told which one was left out."""
 
 
+OFFICIAL = "gh_"
+"""Official accounts: what they send is for everybody, and some answer by themselves."""
+SERVICES = ("weixin", "fmessage", "newsapp", "medianote", "floatbottle", "notifymessage")
+"""Accounts of WeChat's own."""
+
+
 def parse(
     bot: str, me: str, names: Sequence[str], message: WxMessage, link: WxLink | None = None
 ) -> Message | Recalled | None:
@@ -57,7 +63,7 @@ def parse(
     ``me`` is the bot's own contact id, ``names`` how it may be written in this room (own name, room alias), ``link``
     what a message of type 14 points to.
     """
-    if message.from_id in ("", me) or _system(message):
+    if message.from_id in ("", me, *SERVICES) or message.from_id.startswith(OFFICIAL) or _system(message):
         return None
     if message.type == Type.RECALLED:
         return _recalled(bot, message)

@@ -87,12 +87,18 @@ class Intake:
     async def _hand_in(self, receive: Receive, event: AnyEvent | None) -> None:
         if event is None:
             return
-        try:
-            await receive(event)
-        except BridgeError as error:
-            log.error("bot %s: message %s was not taken in and is lost: %s", self._bot, event.id, error)
-        except Exception:
-            log.exception("bot %s: message %s cannot be taken in and is skipped", self._bot, event.id)
+        for pause in (*PAUSES, None):  # no gateway brings it again
+            try:
+                await receive(event)
+                return
+            except BridgeError as error:
+                if pause is None:
+                    log.error("bot %s: message %s was not taken in and is lost: %s", self._bot, event.id, error)
+                    return
+            except Exception:
+                log.exception("bot %s: message %s cannot be taken in and is skipped", self._bot, event.id)
+                return
+            await asyncio.sleep(pause)
 
     # ------------------------------------------------------------ out of the gateway
 

@@ -8,6 +8,7 @@ Rules of this file:
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
@@ -17,6 +18,10 @@ from adapters.wechat.wechaty.client import Gateway, Taken
 from adapters.wechat.wechaty.lookup import Lookup
 from bridge.model import Host, Unreachable
 
+log = logging.getLogger(__name__)
+
+PATIENCE = 600.0
+"""Seconds for somebody to scan the code that another program has."""
 LOOK = 1.0
 """Seconds between two looks at the bridge's note."""
 
@@ -55,6 +60,10 @@ async def _by_the_gateway(gateway: Gateway, host: Host, draw: Draw) -> None:
 
 async def _by_the_bridge(host: Host, draw: Draw) -> None:
     """As the running bridge notes it."""
+    log.warning("another program listens to the gateway; if it is the running bridge, its code is shown here")
+    until = time.monotonic() + PATIENCE
     while (noted := await note.load(host)) is None or noted.state != "connected":
+        if time.monotonic() > until:
+            raise Taken
         await draw(noted.qr if noted else "")
         await asyncio.sleep(LOOK)

@@ -61,6 +61,11 @@ class Lookup:
         """How the user may be written in the room, best first: the alias there, if there is one, and the name."""
         return await self._members.of(room_id, contact_id)
 
+    def forget(self, id: str) -> None:
+        """A user or a room with this id has changed."""
+        for kept in (self._contacts, self._topics, self._members):
+            kept.forget(id)
+
     async def complete(self, message: Message) -> Message:
         """The message with the name of its user and of its room."""
         user, place = message.user, message.conversation
@@ -105,6 +110,10 @@ class _Kept(Generic[_T]):
             task = self._asked[key] = asyncio.create_task(self._found(key, value))
             task.add_done_callback(lambda _: self._asked.pop(key))
         return await asyncio.shield(task)
+
+    def forget(self, part: str) -> None:
+        for key in [key for key in self._known if part in key]:
+            del self._known[key]
 
     async def _found(self, key: tuple[str, ...], before: _T) -> _T:
         value = self._nothing

@@ -21,7 +21,7 @@ KEY = "login"
 class Note(msgspec.Struct, frozen=True, omit_defaults=True):
     """``at`` is when it was written (Unix seconds), ``qr`` what is to be scanned, ``name`` whose account it is."""
 
-    state: Literal["connected", "login_needed"]
+    state: Literal["connected", "login_needed", "away"]
     at: float
     qr: str = ""
     name: str = ""

@@ -13,7 +13,6 @@ Rules of this file:
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import NamedTuple
@@ -22,15 +21,13 @@ from urllib.parse import urlsplit
 import msgspec
 
 from adapters.wechat.plain import plain
-from adapters.wechat.wechaty.client import Gateway, PuppetError
+from adapters.wechat.wechaty.client import Gateway
 from adapters.wechat.wechaty.connection import Connection
 from adapters.wechat.wechaty.lookup import Lookup
-from bridge.model import BridgeError, Download, File, Gone, Rejected, Show, Shown
+from bridge.model import BridgeError, Download, File, Rejected, Show, Shown
 
 FILE_MOST = 100 * 2**20
 """Bytes of a file that we send: WeChat's own limit."""
-REFUSALS = 10
-"""How often the puppet may throw at one part."""
 
 Fetch = Callable[[File, int], Awaitable[Download]]
 """``Host.download``."""
@@ -70,22 +67,15 @@ class AnswerSurface:
         self._ref = msgspec.json.decode(resume, type=Ref) if resume else Ref()
         self._fetch = fetch
         self._fetched: tuple[File, Download] | None = None
-        self._refusals: Counter[int] = Counter()
 
     async def show(self, op: Show) -> Shown:
-        """See bridge.model.Surface. Raises Unreachable, Unsure, PuppetError, Rejected and Gone."""
-        if not op.final or not (op.text or op.files):
+        """See bridge.model.Surface. Raises Unreachable, Unsure, PuppetError and Rejected."""
+        if not op.final or not (op.files or plain(op.text)):  # an empty code block is no message
             return self._shown(calls=0)
         self._connection.check()
         send = await (self._file(op.files[0]) if op.files else self._words(op))
-        try:
-            async with self._place.turn:
-                message_id = await send()
-        except PuppetError as error:
-            self._refusals[op.part] += 1
-            if self._refusals[op.part] >= REFUSALS:
-                raise Gone(f"the puppet does not send it: {error}") from None
-            raise
+        async with self._place.turn:
+            message_id = await send()
         self._fetched = None
         if message_id:
             self._ref.ids.append(message_id)
