@@ -12,7 +12,7 @@ from types import TracebackType
 
 from bridge.model import BridgeError, TooBig
 
-MOST = 50 << 20
+MOST = 100 << 20
 """Bytes of one file."""
 
 

@@ -322,7 +322,7 @@ async def test_too_many_uploads_at_once(stage: Stage) -> None:
 
 async def test_files_that_are_too_big(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(incoming, "MOST", 100_000)
-    told = stage.platform.file(b"", name="told.pdf", size=(50 << 20) + 1)
+    told = stage.platform.file(b"", name="told.pdf", size=(100 << 20) + 1)
     found = await stage.parts(told, stage.platform.file(TooBig()), stage.platform.file(PDF, name="long.pdf"))
     assert found == ([], [("file_too_big", {"name": "told.pdf, #2, long.pdf"})])
     assert stage.uploads == []

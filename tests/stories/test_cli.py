@@ -26,7 +26,7 @@ from tests.stories.browser import visitor
 
 APP = {"base_url": "http://127.0.0.1:1/api", "api_key": "secret-of-the-app"}
 SITE = {"platform": "web", "app": "support", "keys": ["secret-of-the-site"]}
-COMMANDS = ("run", "check", "chat", "demo")
+COMMANDS = ("run", "check", "login", "chat", "demo")
 
 
 def written(folder: Path, **parts: Any) -> str:
@@ -183,6 +183,14 @@ async def test_what_run_could_not_use_is_a_fault_of_the_file(tmp_path: Path, par
         code, out, err = await command(name, "-c", written(tmp_path, **parts))
         assert (code, out) == (2, "")
         assert one_line(err).startswith(f"{key}: ")
+
+
+async def test_a_login_that_cannot_be(tmp_path: Path) -> None:
+    path = written(tmp_path)
+    code, _, err = await command("login", "wx", "-c", path)
+    assert (code, one_line(err)) == (2, "wx: is not under bots:; known are site")
+    code, _, err = await command("login", "site", "-c", path)
+    assert (code, one_line(err)) == (1, "error: bot site needs no login: its key is in the config")
 
 
 async def test_a_file_that_is_not_there(tmp_path: Path) -> None:

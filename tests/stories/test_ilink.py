@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import re
-import sys
 
 import pytest
 
 from tests.fakes.fastgpt import Gate, Script
+from tests.product import command
 from tests.stories.conftest import IlinkStage
 
 MORE = "（未完，回复任意内容继续）"
@@ -20,16 +20,10 @@ def words(texts: list[str]) -> str:
 
 async def login(stage: IlinkStage, *answers: str) -> str:
     """``fastgpt-bridge login wx``, answering what it asks; what it prints."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "bridge", "login", "wx", "-c", str(stage.product.write_config())),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
     typed = "".join(f"{answer}\n" for answer in answers)
-    out, _ = await asyncio.wait_for(process.communicate(typed.encode()), 30)
-    assert process.returncode == 0, out.decode()
-    return out.decode()
+    code, out, err = await command("login", "wx", "-c", str(stage.product.write_config()), stdin=typed)
+    assert code == 0, err
+    return out
 
 
 async def start(stage: IlinkStage) -> None:
@@ -150,21 +144,13 @@ async def test_after_a_kill_nothing_is_lost_and_nothing_doubled(ilink: IlinkStag
 
 @pytest.mark.slow
 async def test_check_online_tells_whether_the_login_holds(ilink: IlinkStage) -> None:
-    path = str(ilink.product.write_config())
-
-    async def check() -> tuple[int | None, str]:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "bridge", "check", "--online", "-c", path), stdout=asyncio.subprocess.PIPE
-        )
-        out, _ = await asyncio.wait_for(process.communicate(), 30)
-        return process.returncode, out.decode()
-
-    code, out = await check()
+    check = "check", "--online", "-c", str(ilink.product.write_config())
+    code, out, _ = await command(*check)
     assert code == 2
     assert "fastgpt-bridge login wx" in out
     ilink.ilink.scan = "confirmed"
     await login(ilink)
-    code, out = await check()
+    code, out, _ = await command(*check)
     assert code == 0, out
     assert ilink.ilink.bot_id in out
     assert not [path for path, _ in ilink.ilink.calls if path == "getupdates"], "it polls nothing"

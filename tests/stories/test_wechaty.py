@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import sys
 from pathlib import Path
 from typing import Literal
 
@@ -13,6 +12,7 @@ import pytest
 from tests.fakes.fastgpt import FakeFastGPT, Gate, Script
 from tests.fakes.telegram.files import PIXEL
 from tests.fakes.wechat.node import MISSING, NodeGateway, available
+from tests.product import command
 from tests.stories.conftest import WechatyStage, wechat_stage
 
 ROOM = "r9@chatroom"
@@ -161,26 +161,19 @@ async def test_a_second_program_on_the_gateway_is_named(wechaty: WechatyStage) -
     await wechaty.gateway.until(wechaty.gateway.screen)
 
 
-async def command(stage: WechatyStage, *arguments: str) -> tuple[int | None, str]:
-    """Run a command on the stage's config; its exit code, and what it prints."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "bridge", *arguments, "-c", str(stage.product.write_config())),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    out, _ = await asyncio.wait_for(process.communicate(), 30)
-    return process.returncode, out.decode()
+def config_of(stage: WechatyStage) -> tuple[str, str]:
+    return "-c", str(stage.product.write_config())
 
 
 @pytest.mark.slow
 async def test_check_online_tells_the_login_state(wechaty: WechatyStage) -> None:
     await wechaty.start()
-    code, out = await command(wechaty, "check", "--online")
+    code, out, _ = await command("check", "--online", *config_of(wechaty))
     assert code == 0, out
     assert "ok    bot wx: logged in to WeChat as FastBot" in out
     wechaty.gateway.logout()
     await wechaty.product.logged("bot wx: login_needed")
-    code, out = await command(wechaty, "check", "--online")
+    code, out, _ = await command("check", "--online", *config_of(wechaty))
     assert code == 2, out
     assert "fastgpt-bridge login wx" in out
     assert wechaty.gateway.listening, "the running bridge kept its stream"
@@ -198,11 +191,11 @@ async def test_the_code_to_scan_is_in_the_terminal_and_on_readyz(wechaty: Wechat
     assert status == 200
     assert body["bots"]["wx"]["state"] == "login_needed"
     assert "https://login.weixin.example/code" in body["bots"]["wx"]["detail"]
-    logging_in = asyncio.create_task(command(wechaty, "login", "wx"))
+    logging_in = asyncio.create_task(command("login", "wx", *config_of(wechaty)))
     await asyncio.wait([logging_in], timeout=2)
     wechaty.gateway.login()
-    code, out = await logging_in
-    assert code == 0, out
+    code, out, err = await logging_in
+    assert code == 0, err
     assert "bot wx is logged in" in out
     await wechaty.product.logged("bot wx: connected")
 
