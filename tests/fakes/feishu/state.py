@@ -7,17 +7,13 @@ Rules of this file:
 
 from __future__ import annotations
 
-import asyncio
 import itertools
-from collections.abc import Callable
-from typing import TypeVar
 
+from tests.fakes.changes import Changes
 from tests.fakes.feishu.clock import Clock
 from tests.fakes.feishu.events import EVENTS
 from tests.fakes.feishu.rules import Window, new_id
 from tests.fakes.feishu.things import Ack, Call, Card, Chat, File, Message
-
-T = TypeVar("T")
 
 USER = "ou_7d8a6e6df7621556ce0d21922b676706"
 """The person who speaks when a test names none."""
@@ -41,10 +37,11 @@ SCOPES = frozenset(
 messages and reactions."""
 
 
-class State:
+class State(Changes):
     """The memory of one tenant with one app."""
 
     def __init__(self, app_id: str = APP_ID, app_secret: str = APP_SECRET) -> None:
+        super().__init__()
         self.app_id, self.app_secret = app_id, app_secret
         self.app_name = "Helper"
         self.open_id = "ou_84aad35d084aa403a838cf73ee18467a"
@@ -113,7 +110,6 @@ class State:
         self.complaints: list[str] = []
         """What a client did against the protocol. Empty for a good one."""
         self.numbers = itertools.count(7_355_372_766_134_157_313)
-        self._waiting: list[asyncio.Future[None]] = []
 
     # ------------------------------------------------------------------ people and chats
 
@@ -143,29 +139,6 @@ class State:
     def called(self, part: str = "", method: str = "") -> list[Call]:
         """The calls so far whose path holds ``part`` (``"/content"``, ``"/reply"``), in order."""
         return [call for call in self.calls if part in call.path and method in ("", call.method)]
-
-    def changed(self) -> None:
-        """Something happened: whoever waits in ``until`` looks again."""
-        waiting, self._waiting = self._waiting, []
-        for future in waiting:
-            if not future.done():
-                future.set_result(None)
-
-    async def until(self, condition: Callable[[], T], timeout: float = 10.0) -> T:
-        """Wait until ``condition()`` is true after some change, and return its value.
-
-        Raises TimeoutError with a dump of screens and calls after ``timeout`` real seconds.
-        """
-        loop = asyncio.get_running_loop()
-        end = loop.time() + timeout
-        while not (value := condition()):
-            future = loop.create_future()
-            self._waiting.append(future)
-            try:
-                await asyncio.wait_for(future, end - loop.time())
-            except TimeoutError:
-                raise TimeoutError(f"not within {timeout:g} s:\n{self.dump()}") from None
-        return value
 
     def dump(self) -> str:
         """What there is to see, as text, for the message of a failed test."""

@@ -17,6 +17,7 @@ from typing import Any
 
 import msgspec
 
+from tests.fakes.changes import Changes
 from tests.fakes.telegram.chat import Chat, info_of
 from tests.fakes.telegram.files import Files, Upload
 from tests.fakes.telegram.rules import Json, Limit, Window
@@ -103,7 +104,7 @@ class Bot:
             self._news.set_result(reason)
 
 
-class State:
+class State(Changes):
     """The whole memory of the server. ``token`` everywhere: the bot meant, the first one by default."""
 
     def __init__(
@@ -113,6 +114,7 @@ class State:
         history: int | None = None,
         bodies: bool = True,
     ) -> None:
+        super().__init__()
         self.clock = clock
         self.bots: dict[str, Bot] = {}
         self.history: deque[Call] = deque(maxlen=history)
@@ -135,7 +137,6 @@ class State:
         """What a file's address leads to."""
         self.closing = False
         """The server stops: long polls end at once."""
-        self._waiting: list[asyncio.Future[None]] = []
         for token in tokens or ("42:test",):
             self.add_bot(token)
 
@@ -208,11 +209,3 @@ class State:
         sender, number = event.get("from", event.get("sender_chat")), event.get("message_id")
         if isinstance(sender, dict) and type(number) is int and number not in known.messages:
             known.store(event, from_bot=sender.get("id") == bot.id)
-
-    def changed(self) -> None:
-        """Something happened: whoever waits looks again, once per turn of the loop."""
-        if self._waiting:
-            waiting, self._waiting = self._waiting, []
-            for future in waiting:
-                if not future.done():
-                    future.set_result(None)

@@ -7,17 +7,12 @@ Rules of this file:
 
 from __future__ import annotations
 
-import asyncio
 import itertools
-from collections.abc import Callable
-from typing import TypeVar
 
 from tests.fakes.telegram.chat import Draft
 from tests.fakes.telegram.rules import Json
 from tests.fakes.telegram.screen import Seen, seen_of, short
 from tests.fakes.telegram.state import CallbackAnswer, State
-
-T = TypeVar("T")
 
 
 class Watch(State):
@@ -70,20 +65,3 @@ class Watch(State):
         lines.append(f"unconfirmed updates: {len(bot.updates)}; calls: {dict(self.counts)}")
         lines.append("last calls: " + ", ".join(f"{call.method} {call.status}" for call in list(self.history)[-10:]))
         return "\n".join(lines)
-
-    async def until(self, predicate: Callable[[], T], timeout: float = 10.0) -> T:
-        """Wait until ``predicate()`` is true after some change, and return its value.
-
-        Raises TimeoutError with a dump of the screens after ``timeout`` seconds.
-        """
-        loop = asyncio.get_running_loop()
-        end = loop.time() + timeout
-        while not (value := predicate()):
-            future = loop.create_future()
-            self._waiting.append(future)
-            try:
-                await asyncio.wait_for(future, end - loop.time())
-            except TimeoutError:
-                screens = "\n".join(self.dump(token=token) for token in self.bots)
-                raise TimeoutError(f"not within {timeout:g} s:\n{screens}") from None
-        return value
