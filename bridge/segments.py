@@ -141,10 +141,10 @@ class Segments(Presenter):
         if not left.strip():
             return self._file(self._not_before) if self._ended and self._files[self._filed :] else None
         last = self._sends - self._part - self._filed <= 1
+        if self._from < self._lead and not last:
+            return self._piece(self._text[self._from : self._lead])
         if self._ended or last:
             return self._end(last) if self._ended else None
-        if self._from < self._lead:
-            return self._piece(self._text[self._from : self._lead])
         if not self._fits(self._prefix + left):
             return self._piece(left)
         enough = SEGMENT if now - self._grew >= IDLE else SEGMENT * 2**self._part

@@ -193,6 +193,9 @@ def test_nobody_looks_at_a_text_that_does_not_grow() -> None:
 def test_the_rest_of_an_earlier_answer_stands_in_a_message_of_its_own() -> None:
     texts = drive(Segments(caps(2000, 5), owed="The end of it."), ["A new answer."])
     assert texts == ["The end of it.", "A new answer."]
+    at_once = Segments(caps(2000, 5), owed="The end of it.")
+    at_once.feed("A new answer.", 0.0)
+    assert drive(at_once, []) == texts
 
 
 def test_an_earlier_answer_ends_in_code_that_is_closed() -> None:
