@@ -53,6 +53,7 @@ async def test_a_webhook_in_the_way_of_polling_is_named_by_its_host(stage: Stage
     assert "secret-path" not in out
 
 
+@pytest.mark.slow
 async def test_another_poller_that_run_has_met_is_named(stage: Stage) -> None:
     await stage.product.start()
     await stage.api.until(stage.api.polling)

@@ -92,6 +92,7 @@ async def test_help_and_version() -> None:
     assert one_line(out).split(".")[0].isdigit()
 
 
+@pytest.mark.slow
 async def test_wrong_usage_is_one_line_and_2() -> None:
     wrong = {
         ("nope",): "No such command 'nope'",
@@ -193,6 +194,7 @@ async def test_a_login_that_cannot_be(tmp_path: Path) -> None:
     assert (code, one_line(err)) == (1, "error: bot site needs no login: its key is in the config")
 
 
+@pytest.mark.slow
 async def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     missing = str(tmp_path / "missing.yaml")
     for name in ("run", "check", "chat"):
@@ -219,6 +221,7 @@ async def test_an_unknown_app_of_chat(tmp_path: Path) -> None:
 # ------------------------------------------------------------------ run
 
 
+@pytest.mark.slow
 async def test_a_store_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     code, out, err = await command("run", "-c", written(tmp_path, store=f"sqlite:{tmp_path}/file/bridge.db"))

@@ -223,6 +223,7 @@ async def test_a_merged_forward_is_expanded(feishu: FeishuStage) -> None:
     assert "again?" in question
 
 
+@pytest.mark.slow
 async def test_a_recalled_question_stops_its_answer(feishu: FeishuStage) -> None:
     await feishu.start()
     feishu.gpt.next(Script(text=WORDS, gate=(gate := Gate(5))))
@@ -241,6 +242,7 @@ async def test_a_recalled_question_stops_its_answer(feishu: FeishuStage) -> None
     gate.open()
 
 
+@pytest.mark.slow
 async def test_the_app_greets_a_group_and_a_first_visitor(feishu: FeishuStage) -> None:
     feishu.app["app_id"] = feishu.gpt.app_id
     feishu.gpt.chat_config = {"welcomeText": "我是**客服**，请问有什么可以帮您？"}
@@ -290,6 +292,7 @@ async def test_a_wrong_secret_is_said_and_not_tried_for_ever(feishu: FeishuStage
     assert "wrong" not in "\n".join(feishu.product.log)
 
 
+@pytest.mark.slow
 async def test_an_error_of_the_app_is_a_sentence_on_the_card(feishu: FeishuStage) -> None:
     feishu.app["api_key"] = "fastgpt-wrong"
     await feishu.start()
@@ -298,6 +301,7 @@ async def test_an_error_of_the_app_is_a_sentence_on_the_card(feishu: FeishuStage
     assert "密钥" in answer.text
 
 
+@pytest.mark.slow
 async def test_events_by_webhook_encrypted_and_signed(feishu: FeishuStage) -> None:
     port = free_port()
     feishu.platform.encrypt_key = "the-encrypt-key-of-the-app"

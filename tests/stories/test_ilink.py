@@ -123,6 +123,7 @@ async def test_an_expired_login_is_shown_and_a_new_one_taken(ilink: IlinkStage) 
     assert ilink.ilink.screen() == ["You asked: back?"]
 
 
+@pytest.mark.slow
 async def test_after_a_kill_nothing_is_lost_and_nothing_doubled(ilink: IlinkStage) -> None:
     await start(ilink)
     ilink.gpt.next(Script(text="一句话说完了。" * 80, piece=40, gate=(gate := Gate(8))))

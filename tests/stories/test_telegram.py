@@ -205,6 +205,7 @@ async def test_every_final_lands_through_a_storm_of_429(stage: Stage) -> None:
     assert refused, "the storm did happen"
 
 
+@pytest.mark.slow
 async def test_a_final_waits_out_a_ban(stage: Stage) -> None:
     await stage.product.start()
     stage.gpt.next(Script(text="Words that are enough for a first preview of it. The end.", gate=(gate := Gate(12))))
@@ -275,6 +276,7 @@ async def test_a_poison_update_fails_alone(stage: Stage) -> None:
     await stage.api.until(lambda: stage.api.unconfirmed() == 0)
 
 
+@pytest.mark.slow
 async def test_a_second_poller_is_named(stage: Stage) -> None:
     await stage.product.start()
     await stage.api.until(lambda: stage.api.polling())
@@ -327,6 +329,7 @@ async def test_an_app_in_trouble_is_told_in_a_sentence(stage: Stage, script: Scr
     assert (await stage.answered(7, 2))[-1].text == "You asked: again"
 
 
+@pytest.mark.slow
 async def test_a_full_app_holds_the_turn(stage: Stage) -> None:
     await stage.product.start()
     stage.gpt.limit = (1, 2.0)
@@ -338,6 +341,7 @@ async def test_a_full_app_holds_the_turn(stage: Stage) -> None:
     assert any(asked.item_id.endswith("~1") for asked in stage.gpt.asked), "a later attempt has a later id"
 
 
+@pytest.mark.slow
 async def test_an_app_that_is_down_for_a_while_is_asked_again_with_the_same_id(stage: Stage) -> None:
     await stage.product.start()
     await stage.gpt.down()
@@ -373,6 +377,7 @@ async def test_kill_9_in_the_middle_ends_as_one_whole_answer(stage: Stage) -> No
     assert [asked.item_id.partition("~")[2] for asked in stage.gpt.asked] == ["", "1", ""]
 
 
+@pytest.mark.slow
 async def test_kill_9_of_a_whole_answer_does_not_ask_again(stage: Stage) -> None:
     await stage.product.start()
     stage.api.fail("editMessageText", 1000, "502")
@@ -387,6 +392,7 @@ async def test_kill_9_of_a_whole_answer_does_not_ask_again(stage: Stage) -> None
     assert len(stage.gpt.asked) == 1
 
 
+@pytest.mark.slow
 async def test_a_stop_of_the_service_parks_and_goes_on_later(stage: Stage) -> None:
     stage.product.config["shutdown_grace"] = 2
     await stage.product.start()

@@ -19,6 +19,7 @@ async def questions(stage: Stage, count: int) -> list[str]:
     return [asked.question for asked in stage.gpt.asked]
 
 
+@pytest.mark.slow
 async def test_an_album_is_one_question_and_one_answer(stage: Stage) -> None:
     await stage.product.start()
     stage.api.album([Photo(), Photo(), Photo()], chat=7, caption="what are these?")
@@ -31,6 +32,7 @@ async def test_an_album_is_one_question_and_one_answer(stage: Stage) -> None:
     assert second.parts == [{"type": "text", "text": "and now something else"}]
 
 
+@pytest.mark.slow
 async def test_a_text_that_the_client_cuts_is_one_question(stage: Stage) -> None:
     await stage.product.start()
     stage.api.say("长" * 4096, chat=7)
@@ -48,6 +50,7 @@ async def test_a_reply_takes_along_what_it_is_about(stage: Stage) -> None:
     assert await questions(stage, 1) == ["> The sky is green.\n\nis that so?"]
 
 
+@pytest.mark.slow
 async def test_an_edited_question_is_asked_again_in_the_same_message(stage: Stage) -> None:
     await stage.product.start()
     stage.gpt.next(Script(text="An answer to the wrong question, and a long one.", gate=(gate := Gate(6))))
@@ -104,6 +107,7 @@ async def test_an_anonymous_admin_is_no_admin(stage: Stage) -> None:
     assert answers[0].text == "A long enough beginning of an answer, with more to come."
 
 
+@pytest.mark.slow
 async def test_a_group_that_moves_keeps_its_history_and_its_running_answer(stage: Stage) -> None:
     await stage.product.start()
     stage.api.open(GROUP, type="group")
@@ -239,6 +243,7 @@ async def test_by_webhook_everything_is_the_same(stage: Stage) -> None:
     assert stage.api.counts["getUpdates"] == 0
 
 
+@pytest.mark.slow
 async def test_what_comes_while_a_webhook_bot_is_dead_is_answered_once(stage: Stage) -> None:
     port = free_port()
     stage.bot["mode"] = "webhook"

@@ -67,6 +67,7 @@ async def test_a_draft_that_another_message_closes_loses_nothing(stage: Stage) -
     assert stage.answers(7)[1].text == WORDS * 3
 
 
+@pytest.mark.slow
 async def test_an_answer_in_drafts_survives_kill_9(stage: Stage) -> None:
     gate = await drafting(stage)
     await stage.product.kill()
@@ -124,6 +125,7 @@ async def test_reasoning_is_hidden_unless_it_is_asked_for(stage: Stage) -> None:
     assert [seen.text for seen in await stage.answered(7)] == ["It is four."]
 
 
+@pytest.mark.slow
 async def test_silence_shows_typing_and_then_what_the_app_is_doing(stage: Stage) -> None:
     await stage.product.start()
     stage.gpt.next(Script(text=WORDS, nodes=("知识库搜索",), gate=(gate := Gate(0))))

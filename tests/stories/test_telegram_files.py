@@ -33,6 +33,7 @@ async def test_files_are_uploaded_to_an_app_that_takes_uploads(stage: Stage) -> 
     assert [seen.text for seen in stage.answers(7)] == ["You asked: what is this?", "You asked: and this?"]
 
 
+@pytest.mark.slow
 async def test_an_app_without_uploads_fetches_them_from_the_bridge(stage: Stage) -> None:
     port = free_port()
     stage.product.config["http"] = {"listen": f"127.0.0.1:{port}", "public_url": f"http://127.0.0.1:{port}/"}
@@ -93,6 +94,7 @@ async def test_what_the_app_does_not_take_is_explained(stage: Stage, config: obj
     assert stage.gpt.asked == []
 
 
+@pytest.mark.slow
 async def test_more_files_than_the_app_takes(stage: Stage) -> None:
     stage.gpt.era = "e26"
     stage.gpt.chat_config = ALL
@@ -114,6 +116,7 @@ async def test_a_file_that_telegram_does_not_hand_out(stage: Stage) -> None:
 # ------------------------------------------------------------------ in answers
 
 
+@pytest.mark.slow
 async def test_pictures_and_files_of_an_answer_are_sent_as_such(stage: Stage) -> None:
     picture = stage.gpt.publish("chart.png", PIXEL, content_type="image/png")
     report = stage.gpt.publish("report.pdf", PDF, content_type="application/pdf")
@@ -127,6 +130,7 @@ async def test_pictures_and_files_of_an_answer_are_sent_as_such(stage: Stage) ->
     assert (document.file_name, document.data) == ("report.pdf", PDF)
 
 
+@pytest.mark.slow
 async def test_a_stop_ends_the_files_too(stage: Stage) -> None:
     hold = asyncio.Event()
     files = [stage.gpt.publish(f"{n}.png", PIXEL, content_type="image/png", hold=hold) for n in range(6)]
@@ -153,6 +157,7 @@ async def test_an_address_that_is_none_harms_nothing(stage: Stage) -> None:
     assert (await stage.answered(7, 2))[1].text == "You asked: next"
 
 
+@pytest.mark.slow
 async def test_private_addresses_are_not_fetched(stage: Stage) -> None:
     """The app's own host is configured; the metadata service of a cloud is not."""
     await stage.product.start()
@@ -164,6 +169,7 @@ async def test_private_addresses_are_not_fetched(stage: Stage) -> None:
     assert [seen.media for seen in answers] == ["", ""]
 
 
+@pytest.mark.slow
 async def test_a_file_is_sent_once_over_a_kill(stage: Stage) -> None:
     hold = asyncio.Event()
     first = stage.gpt.publish("a.png", PIXEL, content_type="image/png")

@@ -23,6 +23,7 @@ async def growing(stage: Stage, chat: int = 7) -> Gate:
     return gate
 
 
+@pytest.mark.slow
 async def test_a_stop_after_a_restart_keeps_what_came_before(stage: Stage) -> None:
     await stage.product.start()
     await growing(stage)

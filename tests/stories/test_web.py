@@ -135,6 +135,7 @@ async def test_what_the_app_receives_and_the_page_shows(stage: Stage) -> None:
     assert (sent["chat_id"], sent["user_id"], sent["message_id"], sent["language"]) == (who, who, "question-1", "de-AT")
 
 
+@pytest.mark.slow
 async def test_each_visitor_has_a_transcript_that_lasts(stage: Stage) -> None:
     await stage.product.start()
     async with visitor(stage.page) as one, visitor(stage.page) as two:
@@ -204,6 +205,7 @@ async def test_with_keys_only_who_has_one_comes_in(stage: Stage) -> None:
     assert [asked.question for asked in stage.gpt.asked] == ["by login", "by bearer"]
 
 
+@pytest.mark.slow
 async def test_a_key_that_was_taken_away_ends_its_logins(stage: Stage) -> None:
     stage.site["keys"] = KEYS
     await stage.product.start()
@@ -281,6 +283,7 @@ async def test_health_and_metrics_with_a_token_are_for_who_has_it(stage: Stage) 
 
 
 @needs_chromium
+@pytest.mark.slow
 async def test_nothing_in_an_answer_runs(stage: Stage, context: BrowserContext) -> None:
     await stage.product.start()
     page = await context.new_page()
@@ -335,6 +338,7 @@ async def test_the_stop_button(stage: Stage, context: BrowserContext) -> None:
 
 
 @needs_chromium
+@pytest.mark.slow
 async def test_an_open_page_lives_through_kill_9(stage: Stage, context: BrowserContext) -> None:
     await stage.product.start()
     text = "The first half of it,\n\nand the second half of it.\n\nThe end."

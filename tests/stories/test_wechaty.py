@@ -87,6 +87,7 @@ def bare(text: str) -> str:
     return re.sub(r"\s", "", text.replace(MORE, ""))
 
 
+@pytest.mark.slow
 async def test_messages_in_a_burst_are_one_question(wechaty: WechatyStage) -> None:
     wechaty.bot["debounce"] = 0.7
     await wechaty.start()
@@ -129,6 +130,7 @@ async def test_a_stop_ends_the_answer_and_says_so(wechaty: WechatyStage) -> None
     gate.open()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("box", ["base64", "uuid"])
 async def test_files_go_both_ways(wechaty: WechatyStage, box: Literal["base64", "uuid"]) -> None:
     chart = wechaty.gpt.publish("cat.png", PIXEL, content_type="image/png")
