@@ -10,10 +10,12 @@ from bridge.model import Message
 
 
 class Sent(NamedTuple):
-    """What can neither be taken back nor changed: the text that it stands for, and what re-opens a fence behind it."""
+    """What can neither be taken back nor changed: the text that it stands for, what re-opens a fence behind it, and how
+    many parts of the answer it is."""
 
     text: str = ""
     prefix: str = ""
+    parts: int = 0
 
 
 class Tried(NamedTuple):

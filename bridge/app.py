@@ -29,14 +29,15 @@ from bridge.alarm import Bell
 from bridge.appapi import AppApi
 from bridge.attach import Attaching
 from bridge.config import Config, ConfigError, span
-from bridge.core import Bot, Core
+from bridge.core import Bot, Core, job_key
 from bridge.download import Downloads
 from bridge.fastgpt import FastGPT
 from bridge.host import BotHost
 from bridge.links import Links
-from bridge.model import Adapter, AnyEvent, Attachment, BridgeError, Fatal, Finding, Login, State
+from bridge.model import Adapter, AnyEvent, Attachment, BridgeError, Fatal, Finding, Login, Show, State
 from bridge.pace import Budget
 from bridge.question import Questions
+from bridge.replies import Replies
 from bridge.store import open_engine
 from bridge.turn import Turns
 from bridge.wire import Wire
@@ -45,7 +46,7 @@ log = logging.getLogger(__name__)
 
 RESTART = 1.0, 60.0
 """Seconds before an adapter that fell over is started again: the first, the most."""
-PRUNED = ("answer:", "said:", "history:", "file:", "rest:")
+PRUNED = ("answer:", "said:", "history:", "file:", "rest:", "reply:")
 """What the store forgets after ``retention``. Sessions stay: an old chat goes on where it was."""
 PRUNE_EVERY = 3600.0
 SETTLE = 1.0
@@ -106,7 +107,8 @@ class Bridge:
             for method in ("GET", "HEAD"):
                 self.server.route(method, links.PATH, links.handler)
         questions = Questions(self.engine, Attaching(links))
-        self._turns = Turns(self.engine, self._bots, self.core, questions)
+        self._replies = Replies(self.engine)
+        self._turns = Turns(self.engine, self._bots, self.core, questions, self._replies)
         self._running: list[asyncio.Task[None]] = []
         self._housekeeping: list[asyncio.Task[None]] = []
         self._health = (0.0, False)
@@ -165,10 +167,15 @@ class Bridge:
                 downloads,
                 self._public_url,
                 app.base_url,
+                partial(self._final, name),
             )
             self._hosts.append(host)
             adapter: Adapter = self._platforms.module(bot.platform).Adapter(name, bot.options, host)
             self._bots[name] = Bot(name, bot, adapter, apps[bot.app], apis[bot.app], app, budget, back)
+
+    async def _final(self, name: str, event: AnyEvent, timeout: float) -> Show | None:
+        bot = self._bots[name]
+        return await self._replies.final(job_key(bot, event), timeout, bot.language(event))
 
     def _fetch(self, bot: str, attachment: Attachment) -> AsyncIterator[bytes]:
         if bot not in self._bots:

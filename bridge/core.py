@@ -164,7 +164,7 @@ class Core:
         """A question that has changed is asked again while nobody has answered it and nothing came after it."""
         if command != ASK or not _asks(event) or await self._too_fast(bot, event):
             return
-        if not await self._engine.amend(_key_of(bot, event), bot.lane(event), msgspec.json.encode(Task(event))):
+        if not await self._engine.amend(job_key(bot, event), bot.lane(event), msgspec.json.encode(Task(event))):
             await self._submit(bot, event, Task(event), bot.lane(event))  # unless it is known: now it is a question
 
     async def _too_fast(self, bot: Bot, event: Message) -> bool:
@@ -240,13 +240,14 @@ class Core:
         return f"{bot.lane(event)} {event.id}"
 
     async def _submit(self, bot: Bot, event: AnyEvent, task: Task, lane: str, again: str = "") -> None:
-        key = _key_of(bot, event) + again
+        key = job_key(bot, event) + again
         (fresh,) = await self._engine.submit([Job(key, lane, msgspec.json.encode(task), event.user.id)])
         if not fresh:
             log.info("%s came again and is dropped", key)
 
 
-def _key_of(bot: Bot, event: AnyEvent) -> str:
+def job_key(bot: Bot, event: AnyEvent) -> str:
+    """The job that a message, or whoever entered, begins."""
     return _job_key(bot, event.conversation.chat, type(event), event.id)
 
 

@@ -22,10 +22,11 @@ from bridge.core import STOP_KEY, Bot
 from bridge.linked import files_in
 from bridge.live import Live
 from bridge.metrics import REPEATED
-from bridge.model import AnyEvent, Button, Caps, File, Show, Shown
+from bridge.model import AnyEvent, Button, Caps, File, Show, Shown, Surface
 from bridge.present import Presenter
 from bridge.pump import Pump
 from bridge.question import Question, Questions
+from bridge.replies import Replies, ReplySurface
 from bridge.segments import Segments
 from bridge.stops import Stops
 from bridge.store import Engine, Job
@@ -48,6 +49,7 @@ class Delivery:
     _earlier: str
     """What came before a restart: it stays when nothing more comes."""
     _stops: Stops
+    _replies: Replies
     _unknown: int = -1
     """The part that an earlier process was about to send when it died."""
     _presenter: Presenter = field(init=False)
@@ -62,10 +64,9 @@ class Delivery:
         caps = bot.adapter.caps(event)
         self._unknown = answer.attempting
         self._presenter = presenter = self._on_screen(caps)
-        surface = bot.adapter.answer(event, self._job.key, answer.ref or None)
         pump = Pump(
             presenter,
-            surface,
+            self._surface(caps),
             bot.budget,
             bot.back,
             event.conversation.chat if caps.rate_of == "chat" else self._job.lane,
@@ -97,13 +98,30 @@ class Delivery:
             await self._engine.put({rest_key(bot.lane(event)): msgspec.json.encode(Rest(rest))})
         return done
 
+    def _surface(self, caps: Caps) -> Surface:
+        answer = self._answer
+        surface = self._bot.adapter.answer(self._event, self._job.key, answer.ref or None)
+        if caps.live:
+            return surface
+        there = Shown(answer.ref, answer.ids, calls=0)
+        return ReplySurface(self._replies, self._job.key, self._event.at, surface, there)
+
     def _on_screen(self, caps: Caps) -> Presenter:
         """The presenter for the platform, where an earlier process has left it."""
         answer, now = self._answer, asyncio.get_running_loop().time()
         if caps.live:
             stop = Button(STOP_KEY, say("stop", self._language), "stop")
             buttons = (stop,) if caps.buttons and not answer.whole else ()
-            return Live(caps, now, shown=answer.parts, filed=answer.filed, buttons=buttons)
+            return Live(
+                caps,
+                now,
+                shown=answer.parts,
+                filed=answer.filed,
+                owed=answer.owed,
+                sent=answer.sent,
+                anew=say("anew", self._language),
+                buttons=buttons,
+            )
         return Segments(
             caps,
             parts=answer.parts,
@@ -111,6 +129,7 @@ class Delivery:
             sent=answer.sent,
             tried=answer.tried,
             owed=answer.owed,
+            reply_until=self._replies.until(self._job.key),
             until=math.inf if caps.window is None else now + self._event.at + caps.window - time.time(),
             more=say("more", self._language),
             anew=say("anew", self._language),

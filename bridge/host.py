@@ -6,7 +6,7 @@ import asyncio
 import logging
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from urllib.parse import urljoin
 
 import aiohttp
@@ -18,7 +18,7 @@ from aiohttp import web
 from bridge import http
 from bridge.alarm import Bell
 from bridge.download import Downloads
-from bridge.model import BridgeError, Download, File, Handler, RateLimited, State
+from bridge.model import AnyEvent, BridgeError, Download, File, Handler, RateLimited, Show, State
 from bridge.pace import Budget
 from bridge.qr import drawn
 from bridge.store import Engine
@@ -45,8 +45,10 @@ class BotHost:
         downloads: Downloads,
         public_url: str,
         app_url: str,
+        final: Callable[[AnyEvent, float], Awaitable[Show | None]],
     ) -> None:
-        """``back`` is rung when the platform can be reached again; ``app_url`` is the app's ``base_url``."""
+        """``back`` is rung when the platform can be reached again; ``app_url`` is the app's ``base_url``; ``final`` is
+        the method of that name."""
         self.http: httpx.AsyncClient = wire.client(proxy)
         self.public_url = public_url
         self._name = name
@@ -58,6 +60,7 @@ class BotHost:
         self._back = back
         self._downloads = downloads
         self._app_url = app_url
+        self._final = final
         self._ends: list[Callable[[], None]] = []
         self._connected = False
         self._failures = 0
@@ -94,6 +97,9 @@ class BotHost:
 
     def local(self, request: web.Request) -> bool:
         return http.local(request)
+
+    async def final(self, event: AnyEvent, timeout: float) -> Show | None:
+        return await self._final(event, timeout)
 
     async def failed(self, error: BridgeError, most: float = 30.0) -> None:
         self.state(State("connecting", str(error)))

@@ -7,6 +7,8 @@ Rules of this file, beside those of present.py:
   file: ``once`` tells the caller to write down that it is about to be sent;
 - previews keep their distance (bridge.rhythm), a final goes at once; an unchanged text is shown again only to keep it
   on the screen (``lasts``);
+- a part that cannot be changed for ever (``part_lasts``) is ended in time, and the answer goes on in a next one. Its
+  end is final: another attempt goes on behind it;
 - where a preview is the beginning of the next one (``grows``), nothing is put behind its text;
 - an empty answer still ends with one final Show.
 """
@@ -15,6 +17,7 @@ from __future__ import annotations
 
 import math
 
+from bridge.answer import Sent
 from bridge.markdown import cut, settled
 from bridge.model import Button, Caps, Show
 from bridge.present import AT_ONCE, Plan, Presenter
@@ -35,9 +38,20 @@ class Live(Presenter):
     and so are ``filed`` of its files."""
 
     def __init__(
-        self, caps: Caps, now: float, *, shown: int = 0, filed: int = 0, buttons: tuple[Button, ...] = ()
+        self,
+        caps: Caps,
+        now: float,
+        *,
+        shown: int = 0,
+        filed: int = 0,
+        owed: str = "",
+        sent: Sent = Sent(),  # noqa: B008 - immutable
+        anew: str = "",
+        buttons: tuple[Button, ...] = (),
     ) -> None:
-        super().__init__(caps, filed=filed)
+        super().__init__(caps, filed=filed, owed=owed, sent=sent, anew=anew)
+        self._part = sent.parts
+        self._done_with = sent
         self._grows = caps.grows
         self._places = caps.places
         self._idempotent = caps.idempotent
@@ -45,6 +59,7 @@ class Live(Presenter):
         self._silent = caps.interval == math.inf
         self._rhythm = Rhythm(caps)
         self._lasts = caps.lasts
+        self._part_lasts = caps.part_lasts
         self._buttons = buttons
         self._there = shown
         self._lost: set[int] = set()
@@ -52,6 +67,7 @@ class Live(Presenter):
         self._reasoning = Reasoning(caps.fits)
         self._visible: Show | None = None  # the current part as it was last delivered
         self._fades = math.inf  # when it has to be shown again
+        self._expires = math.inf  # when the current part has to end
         self._start = now
         self._first_token = math.inf
         self._shown_at = -math.inf  # the last preview
@@ -83,6 +99,13 @@ class Live(Presenter):
         return self._visible is None and not self._part and not self._there
 
     @property
+    def sent(self) -> Sent:
+        plan = self._flight
+        if self._part_lasts == math.inf or plan is None or plan.op.files or not plan.op.final:
+            return self._done_with
+        return Sent(self._text[: plan.upto], plan.prefix, plan.op.part + 1)
+
+    @property
     def once(self) -> bool:
         plan = self._flight
         if plan is None or not plan.op.final:
@@ -101,14 +124,16 @@ class Live(Presenter):
     def vanished(self) -> None:
         super().vanished()
         self._visible = None
+        self._expires = math.inf
         self._lost.add(self._part)
 
     def wake_at(self) -> float:
-        plan = None if self.done or self._closed else self._plan(0.0)
+        plan = None if self.done or self._closed else self._plan(-math.inf)
         self.resting = (plan is None or plan.op == self._visible) and not self._silent
         if plan is None:
-            return math.inf
-        return max(plan.when, self._fades) if plan.op == self._visible else plan.when
+            return self._expires
+        due = max(plan.when, self._fades) if plan.op == self._visible else plan.when
+        return min(due, self._expires)
 
     # ------------------------------------------------------------ what the screen should show, and from when
 
@@ -116,10 +141,14 @@ class Live(Presenter):
         return op == self._visible and now < self._fades
 
     def _plan(self, now: float) -> Plan | None:
+        if not self._caught_up():
+            return None
         body = self._body()
         if self._told and self._files[self._filed :]:
             return self._file(self._not_before)
         full = not self._fit(body)
+        if now >= self._expires and not full and not self._ended:
+            return self._leave()
         fresh = self._visible is None and (self._part >= self._there or self._part in self._lost)
         if full or self._ended:
             if fresh and self._cautious and body.strip():  # a part needs its place on the screen before its final text
@@ -155,6 +184,13 @@ class Live(Presenter):
         op = Show(part=self._part, text=text.strip(), thinking=self._thought(), final=True)
         return Plan(AT_ONCE, op, upto, prefix)
 
+    def _leave(self) -> Plan:
+        """End the part at the end of a sentence. Where there is none, all of its text goes into the next one."""
+        text, used, prefix = self._settled_piece(self._fit) or ("", 0, self._prefix)
+        status = "" if text else self._status or WAITING
+        op = Show(part=self._part, text=text.strip(), status=status, thinking=self._thought(), final=True)
+        return Plan(AT_ONCE, op, self._from + used, prefix)
+
     def _thought(self) -> str:
         return "" if self._part else self._reasoning.shown
 
@@ -169,14 +205,16 @@ class Live(Presenter):
     # ------------------------------------------------------------ state
 
     def _delivered(self, now: float) -> None:
-        plan = self._flight
+        plan, self._done_with = self._flight, self.sent
         super()._delivered(now)
         if plan is not None and not plan.op.files:
             if plan.op.final:
                 self._visible = None
-                self._fades = math.inf
+                self._fades = self._expires = math.inf
                 self._next_at = self._not_before = -math.inf
             else:
+                if self._visible is None:
+                    self._expires = now + self._part_lasts
                 self._visible = plan.op
                 self._fades = now + self._lasts
                 self._shown_at = now

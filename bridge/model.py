@@ -254,6 +254,9 @@ class Caps:
     draft), or there are none, and the final text is a message of its own."""
     interval: float = 1.0
     """Least seconds between two previews of one answer; inf = none are shown."""
+    part_lasts: float = math.inf
+    """Seconds after its first Show that a part can be changed: one of that age is ended, and the answer goes on in a
+    next one. What was ended cannot be changed at all."""
     slowest: float = 0.0
     """Seconds that this distance grows to, preview by preview; up to ``interval`` = it does not grow."""
     previews: int | None = None
@@ -403,6 +406,13 @@ class Host(Protocol):
 
     def local(self, request: web.Request) -> bool:
         """Does the request come from this very machine, and not through a proxy? (DESIGN 2.4)"""
+        ...
+
+    async def final(self, event: AnyEvent, timeout: float) -> Show | None:
+        """The first message of the answer to an event that is being handed in, for the response to the request that
+        brought it (a passive reply): call it beside ``receive``, and again when the platform asks again. Where there is
+        none within ``timeout`` seconds, a Show that is not final says that it is still being written; it then goes out
+        by the surface. None when there is nothing to answer."""
         ...
 
     async def failed(self, error: BridgeError, most: float = 30.0) -> None:

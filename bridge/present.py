@@ -20,12 +20,16 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from bridge.answer import Sent
-from bridge.markdown import closed
+from bridge.markdown import Cut, Fits, closed, cut
 from bridge.model import Caps, File, Show
 
 AT_ONCE = -math.inf
 LEAST = 200
 """Characters that a platform must take in one part: below it a text is refused for what it says, not for its size."""
+
+
+ENDS = tuple("。！？….!?：:；;」）)\n")
+"""What a sentence, a list item or a line ends with."""
 
 
 class Plan(NamedTuple):
@@ -38,14 +42,27 @@ class Plan(NamedTuple):
 
 
 class Presenter(ABC):
-    """One answer on its way to one screen. ``filed`` of its files are there already: an earlier attempt at it."""
+    """One answer on its way to one screen. ``filed`` of its files are there already: an earlier attempt at it. ``owed``
+    is the rest of an answer before it, which comes first. What that attempt has ``sent`` stays as it is; ``anew`` says
+    that the answer begins once more behind it."""
 
-    def __init__(self, caps: Caps, *, filed: int = 0) -> None:
+    def __init__(
+        self,
+        caps: Caps,
+        *,
+        filed: int = 0,
+        owed: str = "",
+        sent: Sent = Sent(),  # noqa: B008 - immutable
+        anew: str = "",
+    ) -> None:
         self._fits: Callable[[str], bool] = caps.fits
         self._filed = filed
         self._files: tuple[File, ...] = ()
         self._chunks: list[str] = []
-        self._text = ""
+        self._text = f"{closed(owed).rstrip()}\n\n" if owed else ""
+        self._lead = len(self._text)
+        self._sent = sent  # until the text is beyond it
+        self._anew = anew
         self._from = 0  # where the current part begins in the text
         self._prefix = ""  # what re-opens a fence or repeats a table head in the current part
         self._part = 0
@@ -91,7 +108,7 @@ class Presenter(ABC):
     @property
     def text(self) -> str:
         """The whole answer so far."""
-        return self._whole()
+        return self._whole()[self._lead :]
 
     @property
     def sent(self) -> Sent:
@@ -100,7 +117,7 @@ class Presenter(ABC):
 
     def rest(self) -> str:
         """The end of the text that the platform did not allow."""
-        return self._body() if self.done else ""
+        return self._body() if self.done and self._left().strip() else ""
 
     def next(self, now: float) -> Show | None:
         self._delivered(now)
@@ -187,6 +204,20 @@ class Presenter(ABC):
             self._from, self._prefix = plan.upto, plan.prefix
             self._part += 1
 
+    def _caught_up(self) -> bool:
+        """Is the text beyond what an earlier attempt has sent?"""
+        before, text = self._sent, self._whole()
+        if not before.text:
+            return True
+        if text.startswith(before.text):
+            self._from, self._prefix = len(before.text), before.prefix
+        elif self._ended or not before.text.startswith(text):
+            self._from, self._prefix = self._lead, f"{self._anew}\n\n" if self._anew else ""
+        else:
+            return False
+        self._sent = Sent()
+        return True
+
     def _whole(self) -> str:
         if self._chunks:
             self._text += "".join(self._chunks)
@@ -196,6 +227,15 @@ class Presenter(ABC):
     def _left(self) -> str:
         """The text behind the parts that are done."""
         return self._whole()[self._from :]
+
+    def _settled_piece(self, fits: Fits) -> Cut | None:
+        """What can be shown for good of a text that still grows: up to the end of a sentence, never into a block."""
+        left = self._left()
+        whole = self._prefix + left
+        piece = cut(left, lambda text: len(text) < len(whole) and fits(text), self._prefix)
+        if piece is None or piece.prefix or not (piece.shown.endswith(ENDS) or left[piece.used - 1] == "\n"):
+            return None
+        return piece
 
     def _body(self) -> str:
         """The current part's text; without one, only what re-opens a fence would be left."""

@@ -9,6 +9,8 @@ Rules of this file, beside those of present.py:
 - of a limited number of messages (``Caps.sends``), the last waits for the end and carries all that is left. What does
   not fit is ``rest()``, and the message says how to get it;
 - so it is with what comes after ``until``, or when the platform takes no more;
+- until ``reply_until`` the request that brought the question waits for its response: only a whole answer goes out.
+  Where there is no other message, what is there goes out just before;
 - the rest of an earlier answer (``owed``) comes first, in messages of its own;
 - what may have arrived is sent again as it was.
 """
@@ -18,7 +20,7 @@ from __future__ import annotations
 import math
 
 from bridge.answer import Sent, Tried
-from bridge.markdown import closed, cut
+from bridge.markdown import cut
 from bridge.model import Caps, Show
 from bridge.present import AT_ONCE, Plan, Presenter
 
@@ -26,9 +28,10 @@ SEGMENT = 120
 """Characters worth a message of their own; doubles with each one sent."""
 LOOK = 0.5
 """Seconds between two looks at a growing text."""
+BEFORE = 0.4
+"""Seconds before ``reply_until`` at which a response that is the only message goes out as it is."""
 IDLE = 3.0
 """Seconds without more text after which less is worth a message."""
-ENDS = tuple("。！？….!?：:；;」）)\n")
 
 
 class Segments(Presenter):
@@ -45,30 +48,24 @@ class Segments(Presenter):
         sent: Sent = Sent(),  # noqa: B008 - immutable
         tried: Tried | None = None,
         owed: str = "",
+        reply_until: float = -math.inf,
         until: float = math.inf,
         more: str = "",
         anew: str = "",
     ) -> None:
-        super().__init__(caps, filed=filed)
+        super().__init__(caps, filed=filed, owed=owed, sent=sent, anew=anew)
         self._sends = math.inf if caps.sends is None else caps.sends
         self._part = parts
-        self._sent = sent
         self._tried = tried
-        self._text = f"{closed(owed).rstrip()}\n\n" if owed else ""
-        self._lead = len(self._text)
+        self._reply_until = reply_until
         self._until = until
         self._more = more
-        self._anew = anew
         self._frozen: Plan | None = None  # it may have arrived
         self._grew = self._looked = self._not_before = -math.inf
 
     def feed(self, token: str, now: float) -> None:
         super().feed(token, now)
         self._grew = now
-
-    @property
-    def text(self) -> str:
-        return self._whole()[self._lead :]
 
     @property
     def sent(self) -> Sent:
@@ -126,7 +123,9 @@ class Segments(Presenter):
             self.resting = False
             return plan.when
         self.resting = self._looked - self._grew > IDLE
-        return math.inf if self.resting else self._looked + LOOK
+        look = math.inf if self.resting else self._looked + LOOK
+        due = (at for at in (self._reply_until - BEFORE, self._reply_until) if at > self._looked)
+        return min([look, *due])
 
     # ------------------------------------------------------------ what to send next
 
@@ -141,6 +140,9 @@ class Segments(Presenter):
         if not left.strip():
             return self._file(self._not_before) if self._ended and self._files[self._filed :] else None
         last = self._sends - self._part - self._filed <= 1
+        if now < self._reply_until and not self._ended:
+            only = last and now >= self._reply_until - BEFORE
+            return self._early(f"\n\n{self._more}") if only else None
         if self._from < self._lead and not last:
             return self._piece(self._text[self._from : self._lead])
         if self._ended or last:
@@ -148,21 +150,7 @@ class Segments(Presenter):
         if not self._fits(self._prefix + left):
             return self._piece(left)
         enough = SEGMENT if now - self._grew >= IDLE else SEGMENT * 2**self._part
-        return self._early(left) if len(left) >= enough else None
-
-    def _caught_up(self) -> bool:
-        """Is the text beyond what an earlier attempt has sent?"""
-        before, text = self._sent, self._whole()
-        if not before.text:
-            return True
-        if text.startswith(before.text):
-            self._from, self._prefix = len(before.text), before.prefix
-        elif self._ended or not before.text.startswith(text):
-            self._from, self._prefix = self._lead, f"{self._anew}\n\n" if self._anew else ""
-        else:
-            return False
-        self._sent = Sent()
-        return True
+        return self._early() if len(left) >= enough else None
 
     def _end(self, last: bool) -> Plan:
         left, note = self._left(), f"\n\n{self._more}"
@@ -179,13 +167,10 @@ class Segments(Presenter):
             return self._message(self._prefix + text, len(text), "")
         return self._message(piece.shown, piece.used, piece.prefix)
 
-    def _early(self, left: str) -> Plan | None:
-        """What can be sent of a text that still grows: up to the end of a sentence, never into a block."""
-        whole = self._prefix + left
-        piece = cut(left, lambda text: len(text) < len(whole) and self._fits(text), self._prefix)
-        if piece is None or piece.prefix or not (piece.shown.endswith(ENDS) or left[piece.used - 1] == "\n"):
-            return None
-        return self._message(piece.shown, piece.used, "")
+    def _early(self, note: str = "") -> Plan | None:
+        """What can be sent of a text that still grows, and ``note`` behind it."""
+        piece = self._settled_piece(lambda text: self._fits(text + note))
+        return self._message(piece.shown + note, piece.used, "") if piece else None
 
     def _message(self, text: str, used: int, prefix: str) -> Plan:
         op = Show(part=self._part, text=text.strip(), final=True)

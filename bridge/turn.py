@@ -30,6 +30,7 @@ from bridge.joined import in_words, waits
 from bridge.metrics import TURNS
 from bridge.model import AnyEvent, Gone, Message, Rejected
 from bridge.question import Question, Questions
+from bridge.replies import Replies
 from bridge.session import Session, new_epoch
 from bridge.stops import Stops
 from bridge.store import Engine, Job, StoreError
@@ -50,11 +51,14 @@ STORE_WAIT = 5.0
 class Turns:
     """Works on the jobs of the inbox."""
 
-    def __init__(self, engine: Engine, bots: Mapping[str, Bot], core: Core, questions: Questions) -> None:
+    def __init__(
+        self, engine: Engine, bots: Mapping[str, Bot], core: Core, questions: Questions, replies: Replies
+    ) -> None:
         self._engine = engine
         self._bots = bots
         self._core = core
         self._questions = questions
+        self._replies = replies
         self._stops = Stops()
 
     async def run(self, job: Job) -> bool:
@@ -94,6 +98,7 @@ class Turns:
             msgspec.json.decode(session, type=Session) if session else None,
             msgspec.json.decode(rest, type=Rest).text if rest else "",
             self._stops,
+            self._replies,
         )
         return await turn.run()
 
@@ -114,6 +119,7 @@ class _Turn:
     _rest: str
     """What the answer before could not show; it is shown first, unless the user turns away from it."""
     _stops: Stops
+    _replies: Replies
     _chat_id: str = ""
     _pieces: dict[str, bytes | None] = field(default_factory=dict)
     """What the other messages of the question are to be told with the next commit."""
@@ -300,6 +306,7 @@ class _Turn:
             Question(asked, self._chat_id, again) if asked else None,
             earlier,
             self._stops,
+            self._replies,
         )
         done = await delivery.run()
         if done and asked and self._bot.app_config.kind == "openai":  # FastGPT keeps its history itself

@@ -27,6 +27,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "new": ("好的，我们重新开始。", "All right, a new conversation begins here."),
     "nothing_to_retry": ("还没有可以重试的问题。", "There is no question yet that could be asked again."),
     "more": ("（未完，回复任意内容继续）", "(There is more: reply anything to continue.)"),
+    "writing": (
+        "正在回答。请稍后回复任意内容查看。",
+        "The answer is still being written. Reply anything in a moment to see it.",
+    ),
     "anew": ("（连接中断，重新回答）", "(The connection was lost; the answer begins anew.)"),
     "too_fast": ("消息太频繁了，请在 {seconds} 秒后再试。", "Too many messages. Please try again in {seconds} s."),
     "not_allowed": (

@@ -23,7 +23,17 @@ class Stage:
         self.budget, self.back = Budget(), Bell()
         self.server = Server("", cast(Any, None))
         self.host = BotHost(
-            "tg", wire, "", cast(Any, None), self.server, self.budget, self.back, cast(Any, None), "", "http://x"
+            "tg",
+            wire,
+            "",
+            cast(Any, None),
+            self.server,
+            self.budget,
+            self.back,
+            cast(Any, None),
+            "",
+            "http://x",
+            cast(Any, None),
         )
 
         async def nap(seconds: float) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bridge.answer import Sent
 from bridge.live import Live
 from bridge.model import Caps, File, Show
 
@@ -104,12 +105,20 @@ def drive(presenter: Live, screen: Screen, tokens: list[str], failures: list[boo
     st.sampled_from(["", "⏹ stopped"]),
     st.booleans(),
     st.booleans(),
+    st.sampled_from([math.inf, 4.0]),
 )
 def test_whatever_comes_ends_whole_on_the_screen(
-    tokens: list[str], limit: int, failures: list[bool], step: float, note: str, places: bool, grows: bool
+    tokens: list[str],
+    limit: int,
+    failures: list[bool],
+    step: float,
+    note: str,
+    places: bool,
+    grows: bool,
+    part_lasts: float,
 ) -> None:
     screen = Screen(limit, places, grows)
-    presenter = Live(Caps(fits=screen.fits, live=True, places=places, grows=grows), 0.0)
+    presenter = Live(Caps(fits=screen.fits, live=True, places=places, grows=grows, part_lasts=part_lasts), 0.0)
     drive(presenter, screen, tokens, failures, step, note)
     tokens = [token for number, token in enumerate(tokens) if number % 3 != 2]
     assert all(shows[-1].final for shows in screen.parts.values()), "a part was left without its final"
@@ -209,6 +218,65 @@ def test_where_a_send_can_be_repeated_a_part_may_begin_with_its_final_text() -> 
     presenter.end()
     assert presenter.next(0.0) == Show(text="Whole.", final=True)
     assert not presenter.once
+
+
+def aging() -> Caps:
+    return Caps(fits=lambda text: True, live=True, part_lasts=100.0, lasts=40.0)
+
+
+def shown(presenter: Live, now: float, until: float) -> list[Show]:
+    """What is shown from now until then, while nothing comes."""
+    ops = list[Show]()
+    while (now := max(now, presenter.wake_at())) <= until:
+        while op := presenter.next(now):
+            ops.append(op)
+    return ops
+
+
+def test_a_part_is_ended_before_it_cannot_be_changed_any_more() -> None:
+    presenter = Live(aging(), 0.0)
+    assert presenter.next(0.0) is None
+    presenter.feed("One sentence. Another sentence. A third that goes", 1.0)
+    ops = shown(presenter, 1.0, 190.0)
+    assert ops[-1] == Show(part=1, text="A third that goes")
+    assert [op for op in ops if op.part == 0][-1] == Show(part=0, text="One sentence. Another sentence.", final=True)
+    presenter.feed(" on.", 195.0)
+    presenter.end()
+    last = presenter.next(195.0)
+    assert last == Show(part=last.part if last else 0, text="A third that goes on.", final=True)
+
+
+def test_a_silent_part_keeps_its_status_when_it_is_ended() -> None:
+    presenter = Live(aging(), 0.0)
+    presenter.status("Searching …")
+    assert shown(presenter, 0.0, 150.0)[-1] == Show(part=0, status="Searching …", final=True)
+    presenter.feed("Found it, and this is what it says.", 160.0)
+    presenter.end()
+    assert presenter.next(160.0) == Show(part=1, text="", status="…")
+    assert presenter.next(160.0) == Show(part=1, text="Found it, and this is what it says.", final=True)
+
+
+def test_another_attempt_goes_on_behind_what_was_ended() -> None:
+    caps = aging()
+    again = Live(caps, 0.0, shown=2, sent=Sent("One sentence. ", "", 1), anew="(anew)")
+    again.feed("One sen", 0.0)
+    assert again.next(1.0) is None
+    again.feed("tence. Another.", 2.0)
+    again.end()
+    assert again.next(2.0) == Show(part=1, text="Another.", final=True)
+    other = Live(caps, 0.0, shown=1, sent=Sent("One sentence. ", "", 1), anew="(anew)")
+    other.feed("Quite different.", 0.0)
+    other.end()
+    assert other.next(1.0) == Show(part=1, status="…")
+    assert other.next(1.0) == Show(part=1, text="(anew)\n\nQuite different.", final=True)
+
+
+def test_the_rest_of_an_earlier_answer_comes_first() -> None:
+    presenter = Live(Caps(fits=lambda text: True, live=True), 0.0, shown=1, owed="the rest")
+    presenter.feed("This answer.", 0.0)
+    presenter.end()
+    assert presenter.next(0.0) == Show(part=0, text="the rest\n\nThis answer.", final=True)
+    assert presenter.text == "This answer."
 
 
 def test_what_is_shown_before_the_words_does_not_hold_them_up() -> None:

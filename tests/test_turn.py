@@ -101,7 +101,7 @@ async def test_a_job_of_a_bot_that_is_gone_waits_for_its_return() -> None:
     await stage.engine.start(None)
     await stage.say("hello", 1)
     [(key, body)] = await stage.engine._do(lambda db: db.execute("SELECT key, body FROM inbox").fetchall())
-    run: Callable[[Job], Awaitable[bool]] = Turns(stage.engine, {}, stage.core, stage.questions).run
+    run: Callable[[Job], Awaitable[bool]] = Turns(stage.engine, {}, stage.core, stage.questions, stage.replies).run
     assert not await run(Job(key, "lane", body))
     assert stage.screen.parts == {}
     await stage.engine.close(0.0)

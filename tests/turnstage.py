@@ -33,6 +33,7 @@ from bridge.model import (
 )
 from bridge.pace import Budget
 from bridge.question import Questions
+from bridge.replies import Replies
 from bridge.store import Job, StoreError
 from bridge.store.sqlite import SQLite
 from bridge.turn import Turns
@@ -196,7 +197,8 @@ class Stage:
         """Until it is set, more of a message may come."""
         self.quiet.set()
         self.questions = Questions(self.engine, cast(Attaching, Files()), self.sleep)
-        self.turns = Turns(self.engine, {"tg": self.bot}, self.core, self.questions)
+        self.replies = Replies(self.engine)
+        self.turns = Turns(self.engine, {"tg": self.bot}, self.core, self.questions, self.replies)
 
     async def sleep(self, seconds: float) -> None:
         await self.quiet.wait()

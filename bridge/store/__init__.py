@@ -85,6 +85,10 @@ class Engine(Protocol):
         """The jobs that wait behind the running one, in order; they stay where they are."""
         ...
 
+    async def pending(self, key: str) -> bool:
+        """Is this job known, and not done?"""
+        ...
+
     async def amend(self, key: str, lane: str, body: bytes) -> bool:
         """Give a job that is not done, and the newest of its lane, another body; durable on return. When it is running
         it is halted with ``again``. False: it is unknown, done, being stopped, or not the newest."""

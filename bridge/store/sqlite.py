@@ -168,6 +168,10 @@ class SQLite:
     async def waiting(self, lane: str) -> list[Job]:
         return list(self._lanes.get(lane, ()))[1:]
 
+    async def pending(self, key: str) -> bool:
+        select = "SELECT 1 FROM inbox WHERE key = ? AND done = 0"
+        return bool(await self._do(lambda db: db.execute(select, (key,)).fetchone()))
+
     async def amend(self, key: str, lane: str, body: bytes) -> bool:
         if self._ending(key, lane):
             return False

@@ -11,7 +11,7 @@ import httpx
 from aiohttp import web
 
 from bridge.http import local
-from bridge.model import AnyEvent, BridgeError, Download, File, Handler, Message, State, TooBig
+from bridge.model import AnyEvent, BridgeError, Download, File, Handler, Message, Show, State, TooBig
 from bridge.wire import Wire
 
 
@@ -35,6 +35,7 @@ class Double:
         self.store = store
         self.events: asyncio.Queue[AnyEvent] = asyncio.Queue()
         self.toast: str | None = None
+        self.reply: Show | None = None
         self.fault: Exception | None = None
         """What taking an event in raises."""
         self.committed = asyncio.Event()
@@ -92,6 +93,10 @@ class Double:
 
     def local(self, request: web.Request) -> bool:
         return local(request)
+
+    async def final(self, event: AnyEvent, timeout: float) -> Show | None:
+        """What a test has put into ``reply``, once the event is there."""
+        return self.reply
 
     async def failed(self, error: BridgeError, most: float = 30.0) -> None:
         self.state(State("connecting", str(error)))

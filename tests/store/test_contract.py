@@ -186,6 +186,18 @@ async def test_a_job_that_is_withdrawn_before_it_comes_is_not_run(opened: Open) 
     assert "never seen" not in worker.began
 
 
+async def test_a_job_is_pending_until_it_is_done(opened: Open) -> None:
+    worker = Worker()
+    engine = await opened(worker)
+    await engine.submit([job("a1"), job("a2")])
+    assert [await engine.pending(key) for key in ("a1", "a2", "a3")] == [True, True, False]
+    worker.gate.set()
+    await worker.until(lambda: len(worker.ended) == 2)
+    await engine.submit([job("last", "behind")])
+    await worker.until(lambda: len(worker.ended) == 3)
+    assert not await engine.pending("a1")
+
+
 async def test_waiting_jobs_are_told_in_order_and_stay(opened: Open) -> None:
     worker = Worker()
     engine = await opened(worker)
