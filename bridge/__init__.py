@@ -8,6 +8,8 @@
 6  pump.py           tokens -> live.py or segments.py (what to show), rhythm.py (how often) -> pace.py (may it be sent?)
 7  adapters/x        the pure renderer, and one call to the platform
 
+Where the platform waits for the answer as the response to its own request, replies.py hands it over.
+
 A file goes the other way round: attach.py brings what a user sends to the app, by upload (appapi.py, storage.py) or as
 an address of ours (links.py); linked.py finds the files of an answer, download.py fetches them, from public addresses
 only.

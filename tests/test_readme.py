@@ -29,6 +29,9 @@ SECRETS = {
     "FEISHU_SECRET": "s",
     "FEISHU_ENCRYPT_KEY": "e",
     "WECHATY_TOKEN": "t",
+    "MP_SECRET": "s",
+    "MP_TOKEN": "t",
+    "MP_AES_KEY": "A" * 43,
 }
 COMMANDS = [line for kind, block in BLOCKS if kind == "sh" for line in block.splitlines() if line.strip()]
 

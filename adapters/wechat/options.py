@@ -10,12 +10,13 @@ import msgspec
 KEYS = {
     "wechaty": ("endpoint", "token", "tls", "ca", "sends"),
     "ilink": ("base_url", "cdn_url"),
+    "mp": ("app_id", "app_secret", "token", "aes_key", "verified", "api_base"),
 }
 """Which keys a gateway has."""
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
-    gateway: Literal["wechaty", "ilink"] = "wechaty"
+    gateway: Literal["wechaty", "ilink", "mp"] = "wechaty"
     endpoint: str = "127.0.0.1:18788"
     token: str = ""
     tls: bool = False
@@ -25,21 +26,38 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """Messages for one answer."""
     base_url: str = "https://ilinkai.weixin.qq.com"
     cdn_url: str = "https://novac2c.cdn.weixin.qq.com/c2c"
+    app_id: str = ""
+    app_secret: str = ""
+    aes_key: str = ""
+    """``EncodingAESKey`` of the account, 43 characters; empty = its messages come unencrypted."""
+    verified: bool = True
+    """WeChat has verified the account: it may send messages of its own accord (customer service)."""
+    api_base: str = "https://api.weixin.qq.com"
 
     def __repr__(self) -> str:
         return f"Options(gateway={self.gateway!r})"
 
     def __post_init__(self) -> None:
         defaults = {field.name: field.default for field in msgspec.structs.fields(type(self))}
+        own = KEYS[self.gateway]
         for gateway, keys in KEYS.items():
             for key in keys:
-                if gateway != self.gateway and getattr(self, key) != defaults[key]:
+                if key not in own and getattr(self, key) != defaults[key]:
                     raise ValueError(f"{key}: is a key of gateway: {gateway}")
-        if self.gateway == "wechaty":
-            self._check_wechaty()
-        for key in ("base_url", "cdn_url"):
+        for key in ("base_url", "cdn_url", "api_base"):
             if not re.fullmatch(r"https?://[^/@?#\s]+(/[^?#\s]*)?", getattr(self, key)):
                 raise ValueError(f"{key}: write it as {defaults[key]}")
+        match self.gateway:
+            case "wechaty":
+                self._check_wechaty()
+            case "mp":
+                self._check_mp()
+
+    def _need(self, *keys: str) -> None:
+        for key in keys:
+            value = getattr(self, key)
+            if not (value and value.isascii() and value.isprintable()):
+                raise ValueError(f"{key}: is empty, or holds characters that it cannot have")
 
     def _check_wechaty(self) -> None:
         host, _, port = self.endpoint.rpartition(":")
@@ -52,7 +70,14 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         if self.sends < 1:
             raise ValueError("sends: is how many messages an answer may have, 1 or more")
 
+    def _check_mp(self) -> None:
+        self._need("app_id", "token")
+        if self.verified:
+            self._need("app_secret")
+        if self.aes_key and not re.fullmatch(r"[A-Za-z0-9]{43}", self.aes_key):
+            raise ValueError("aes_key: is the account's EncodingAESKey, 43 letters and digits")
+
     @property
     def identity(self) -> str:
         """The key that tells one account from another: a gateway has one stream of events."""
-        return "endpoint" if self.gateway == "wechaty" else ""
+        return {"wechaty": "endpoint", "mp": "app_id"}.get(self.gateway, "")

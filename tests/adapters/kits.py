@@ -23,13 +23,15 @@ from adapters import console, feishu, telegram, wechat
 from adapters import web as web_chat
 from adapters.feishu.codes import Refused
 from adapters.wechat.ilink.api import Credentials, LoginNeeded
+from adapters.wechat.mp.api import Unverified
 from adapters.wechat.wechaty.client import PuppetError
-from bridge.model import Adapter, BridgeError, Exhausted, RateLimited, Rejected, Unreachable, Unsure
+from bridge.model import Adapter, BridgeError, Exhausted, Gone, Overfull, RateLimited, Rejected, Unreachable, Unsure
 from bridge.wire import Wire
 from tests.adapters.host import Double
 from tests.fakes.botapi import BotApi
 from tests.fakes.feishu import OpenPlatform
 from tests.fakes.wechat import ilink as fake_ilink
+from tests.fakes.wechat import mp as fake_mp
 from tests.fakes.wechat.puppet import PuppetGateway
 
 
@@ -326,6 +328,56 @@ class Ilink(Kit):
                 self.platform.fault("sendmessage", name)  # type: ignore[arg-type]
 
 
+class Mp(Kit):
+    faults: ClassVar = {
+        "429": RateLimited,
+        "502": Unsure,
+        "drop_before": Unsure,
+        "drop_after": Unsure,
+        "no more": Exhausted,
+        "not verified": Unverified,
+        "gone": Gone,
+        "too long": Overfull,
+    }
+
+    async def open(self, stack: AsyncExitStack) -> None:
+        self.platform = await stack.enter_async_context(fake_mp.Mp())
+
+    def build(self, host: Double) -> Adapter:
+        account = self.platform
+        options = wechat.Options(
+            gateway="mp",
+            app_id=account.app_id,
+            app_secret=account.app_secret,
+            token=account.token,
+            aes_key=account.aes_key,
+            api_base=account.url,
+        )
+        return wechat.Adapter("bot", options, host)
+
+    async def connect(self, stack: AsyncExitStack, host: Double) -> None:
+        server = await stack.enter_async_context(TestServer(host.app))
+        self.platform.hook = str(server.make_url("/hooks/bot"))
+
+    async def say(self, text: str) -> None:
+        self.platform.say(text)
+
+    async def acknowledged(self) -> bool:
+        with suppress(TimeoutError):
+            await self.platform.until(lambda: not self.platform.busy, 0.3)
+        return not self.platform.busy
+
+    async def screen(self) -> list[str]:
+        return self.platform.screen()
+
+    def fault(self, name: str) -> None:
+        codes = {"429": 45011, "no more": 45047, "not verified": 48001, "gone": 43004, "too long": 45002}
+        if name in codes:
+            self.platform.fail("message/custom/send", codes[name])
+        else:
+            self.platform.fault("message/custom/send", name)  # type: ignore[arg-type]
+
+
 class Keyboard(io.StringIO):
     """A standard input that waits for what is typed."""
 
@@ -374,5 +426,6 @@ KITS: dict[str, Callable[[], Kit]] = {
     "telegram": Telegram,
     "web": Web,
     "wechat:ilink": Ilink,
+    "wechat:mp": Mp,
     "wechat:wechaty": Wechaty,
 }

@@ -15,6 +15,7 @@ from tests.fakes.feishu import OpenPlatform
 from tests.fakes.feishu import Seen as SeenOnFeishu
 from tests.fakes.telegram.screen import Seen
 from tests.fakes.wechat.ilink import Ilink
+from tests.fakes.wechat.mp import Mp
 from tests.fakes.wechat.puppet import PuppetGateway
 from tests.product import Product
 
@@ -175,3 +176,33 @@ async def ilink(tmp_path: Path) -> AsyncIterator[IlinkStage]:
             yield IlinkStage(stage.gpt, stage.product, platform)
         finally:
             await stage.product.close()
+
+
+@dataclass
+class MpStage(WechatStage):
+    account: Mp
+
+    async def start(self) -> None:
+        await self.product.start()
+        self.account.hook = f"{self.product.address}/hooks/wx"
+        await self.product.logged("bot wx: connected")
+
+
+@pytest.fixture
+async def mp(tmp_path: Path) -> AsyncIterator[MpStage]:
+    async with Mp() as account, FakeFastGPT("e24") as gpt:
+        stage = wechat_stage(
+            tmp_path,
+            gpt,
+            gateway="mp",
+            app_id=account.app_id,
+            app_secret=account.app_secret,
+            token=account.token,
+            aes_key=account.aes_key,
+            api_base=account.url,
+        )
+        try:
+            yield MpStage(stage.gpt, stage.product, account)
+        finally:
+            await stage.product.close()
+            assert account.complaints == []
