@@ -26,6 +26,8 @@ class Product:
     def __init__(self, folder: Path, config: dict[str, Any]) -> None:
         self.folder = folder
         self.config = {"http": {"listen": "127.0.0.1:0"}, "store": f"sqlite:{folder}/bridge.db", **config}
+        self.main: tuple[str, ...] = ("-m", "bridge")
+        """What Python runs."""
         self.log: list[str] = []
         self.out: list[str] = []
         self.address = ""
@@ -49,8 +51,7 @@ class Product:
         self.out.clear()
         self._process = await asyncio.create_subprocess_exec(
             sys.executable,
-            "-m",
-            "bridge",
+            *self.main,
             *command,
             cwd=ROOT,
             env={**os.environ, "PYTHONPATH": str(ROOT)},

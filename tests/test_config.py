@@ -45,6 +45,7 @@ def test_the_example_is_right_and_holds_every_key(monkeypatch: pytest.MonkeyPatc
         line for line in lines if not line.startswith("Every") and "${NAME}" not in line and "Copy" not in line
     )
     secrets = {"FASTGPT_API_KEY": "k", "TELEGRAM_TOKEN": "1:abc", "FEISHU_SECRET": "s", "WECHATY_TOKEN": "t"}
+    secrets |= {"WECOM_BOT_ID": "b", "WECOM_SECRET": "s"}
     secrets |= {"MP_SECRET": "s", "MP_TOKEN": "t", "MP_AES_KEY": "A" * 43}
     assert parse(everything, PLATFORMS, secrets).bots["site"].per_user == "20/min"
     structs: list[type[msgspec.Struct]] = [Config, App, Bot, Http, *(PLATFORMS[name] for name in PLATFORMS)]

@@ -29,6 +29,8 @@ SECRETS = {
     "FEISHU_SECRET": "s",
     "FEISHU_ENCRYPT_KEY": "e",
     "WECHATY_TOKEN": "t",
+    "WECOM_BOT_ID": "b",
+    "WECOM_SECRET": "s",
     "MP_SECRET": "s",
     "MP_TOKEN": "t",
     "MP_AES_KEY": "A" * 43,

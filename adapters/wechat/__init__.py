@@ -2,10 +2,11 @@
 
 - wechaty/: personal accounts and groups, by a puppet service of the operator's own (wechaty's gRPC protocol);
 - ilink/: a person's own assistant, by Tencent's official bot channel;
+- wecom/: a WeCom AI bot, by its long connection;
 - mp/: an official account, by WeChat's calls to a public address;
 - plain.py makes readable text of Markdown, mention.py finds who is meant: they are for all of them (pure).
 
-Nothing that was sent can be changed: an answer comes in a few messages (bridge.segments).
+But for wecom, nothing that was sent can be changed: an answer comes in a few messages (bridge.segments).
 """
 
 from __future__ import annotations

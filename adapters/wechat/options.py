@@ -10,13 +10,14 @@ import msgspec
 KEYS = {
     "wechaty": ("endpoint", "token", "tls", "ca", "sends"),
     "ilink": ("base_url", "cdn_url"),
+    "wecom": ("bot_id", "secret", "ws_url"),
     "mp": ("app_id", "app_secret", "token", "aes_key", "verified", "api_base"),
 }
 """Which keys a gateway has."""
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
-    gateway: Literal["wechaty", "ilink", "mp"] = "wechaty"
+    gateway: Literal["wechaty", "ilink", "wecom", "mp"] = "wechaty"
     endpoint: str = "127.0.0.1:18788"
     token: str = ""
     tls: bool = False
@@ -26,6 +27,9 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """Messages for one answer."""
     base_url: str = "https://ilinkai.weixin.qq.com"
     cdn_url: str = "https://novac2c.cdn.weixin.qq.com/c2c"
+    bot_id: str = ""
+    secret: str = ""
+    ws_url: str = "wss://openws.work.weixin.qq.com"
     app_id: str = ""
     app_secret: str = ""
     aes_key: str = ""
@@ -44,12 +48,15 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
             for key in keys:
                 if key not in own and getattr(self, key) != defaults[key]:
                     raise ValueError(f"{key}: is a key of gateway: {gateway}")
-        for key in ("base_url", "cdn_url", "api_base"):
-            if not re.fullmatch(r"https?://[^/@?#\s]+(/[^?#\s]*)?", getattr(self, key)):
+        for key in ("base_url", "cdn_url", "api_base", "ws_url"):
+            scheme = "wss?" if key == "ws_url" else "https?"
+            if not re.fullmatch(rf"{scheme}://[^/@?#\s]+(/[^?#\s]*)?", getattr(self, key)):
                 raise ValueError(f"{key}: write it as {defaults[key]}")
         match self.gateway:
             case "wechaty":
                 self._check_wechaty()
+            case "wecom":
+                self._need("bot_id", "secret")
             case "mp":
                 self._check_mp()
 
@@ -80,4 +87,4 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def identity(self) -> str:
         """The key that tells one account from another: a gateway has one stream of events."""
-        return {"wechaty": "endpoint", "mp": "app_id"}.get(self.gateway, "")
+        return {"wechaty": "endpoint", "wecom": "bot_id", "mp": "app_id"}.get(self.gateway, "")

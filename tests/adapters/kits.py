@@ -25,13 +25,24 @@ from adapters.feishu.codes import Refused
 from adapters.wechat.ilink.api import Credentials, LoginNeeded
 from adapters.wechat.mp.api import Unverified
 from adapters.wechat.wechaty.client import PuppetError
-from bridge.model import Adapter, BridgeError, Exhausted, Gone, Overfull, RateLimited, Rejected, Unreachable, Unsure
+from bridge.model import (
+    Adapter,
+    BridgeError,
+    Exhausted,
+    Gone,
+    Overfull,
+    RateLimited,
+    Rejected,
+    Unreachable,
+    Unsure,
+)
 from bridge.wire import Wire
 from tests.adapters.host import Double
 from tests.fakes.botapi import BotApi
 from tests.fakes.feishu import OpenPlatform
 from tests.fakes.wechat import ilink as fake_ilink
 from tests.fakes.wechat import mp as fake_mp
+from tests.fakes.wechat import wecom as fake_wecom
 from tests.fakes.wechat.puppet import PuppetGateway
 
 
@@ -40,6 +51,8 @@ class Kit(ABC):
 
     redelivers: ClassVar[bool] = True
     """The platform brings what it was not told to have arrived."""
+    stoppable: ClassVar[bool] = True
+    """A growing answer can have buttons, not only a whole one."""
     lasting: ClassVar[bool] = True
     """What was shown can be changed after a restart."""
     faults: ClassVar[dict[str, type[BridgeError]]] = {}
@@ -328,6 +341,45 @@ class Ilink(Kit):
                 self.platform.fault("sendmessage", name)  # type: ignore[arg-type]
 
 
+class WeCom(Kit):
+    lasting = False
+    stoppable = False
+    redelivers = False
+    faults: ClassVar = {
+        "too often": RateLimited,
+        "drop_before": Unsure,
+        "drop_after": Unsure,
+        "refused": Rejected,
+    }
+
+    async def open(self, stack: AsyncExitStack) -> None:
+        self.platform = await stack.enter_async_context(fake_wecom.WeCom())
+
+    def build(self, host: Double) -> Adapter:
+        bot = self.platform
+        options = wechat.Options(gateway="wecom", bot_id=bot.bot_id, secret=bot.secret, ws_url=bot.url)
+        return wechat.Adapter("bot", options, host)
+
+    async def say(self, text: str) -> None:
+        self.platform.say(text)
+
+    async def acknowledged(self) -> bool:
+        return True  # WeCom asks for no word about a callback
+
+    async def screen(self) -> list[str]:
+        return self.platform.screen()
+
+    async def press(self, target: str, key: str) -> None:
+        self.platform.press(target, key)
+
+    def fault(self, name: str) -> None:
+        codes = {"too often": 45009, "refused": 40058}
+        if name in codes:
+            self.platform.fail("aibot_respond_msg", codes[name])
+        else:
+            self.platform.fault("aibot_respond_msg", name)  # type: ignore[arg-type]
+
+
 class Mp(Kit):
     faults: ClassVar = {
         "429": RateLimited,
@@ -428,4 +480,5 @@ KITS: dict[str, Callable[[], Kit]] = {
     "wechat:ilink": Ilink,
     "wechat:mp": Mp,
     "wechat:wechaty": Wechaty,
+    "wechat:wecom": WeCom,
 }

@@ -192,12 +192,14 @@ async def test_a_press_names_the_message_and_the_key(kit: Kit) -> None:
         event = await asked(kit, host.events)
         if not adapter.caps(event).buttons:
             return
-        shown = await shown_on(adapter.answer(event, "turn-1"), Show(text="Words", buttons=(STOP,)))
+        button = STOP if kit.stoppable else Button("again", "Again", "retry")
+        op = Show(text="Words", buttons=(button,), final=not kit.stoppable)
+        shown = await shown_on(adapter.answer(event, "turn-1"), op)
         host.toast = "Stopping…"
-        await kit.press(shown.ids[-1], "stop")
+        await kit.press(shown.ids[-1], button.key)
         press = await asyncio.wait_for(host.events.get(), 5)
         assert isinstance(press, Press)
-        assert (press.target, press.key) == (shown.ids[-1], "stop")
+        assert (press.target, press.key) == (shown.ids[-1], button.key)
         assert press.user == event.user
         assert press.conversation == event.conversation
         assert await kit.acknowledged()

@@ -17,6 +17,7 @@ from tests.fakes.telegram.screen import Seen
 from tests.fakes.wechat.ilink import Ilink
 from tests.fakes.wechat.mp import Mp
 from tests.fakes.wechat.puppet import PuppetGateway
+from tests.fakes.wechat.wecom import WeCom
 from tests.product import Product
 
 
@@ -206,3 +207,24 @@ async def mp(tmp_path: Path) -> AsyncIterator[MpStage]:
         finally:
             await stage.product.close()
             assert account.complaints == []
+
+
+@dataclass
+class WeComStage(WechatStage):
+    wecom: WeCom
+
+    async def start(self) -> None:
+        await self.product.start()
+        await self.wecom.until(lambda: self.wecom.connected)
+        await self.product.logged("bot wx: connected")
+
+
+@pytest.fixture
+async def wecom(tmp_path: Path) -> AsyncIterator[WeComStage]:
+    async with WeCom() as platform, FakeFastGPT("e24") as gpt:
+        bot = {"bot_id": platform.bot_id, "secret": platform.secret, "ws_url": platform.url}
+        stage = wechat_stage(tmp_path, gpt, gateway="wecom", **bot)
+        try:
+            yield WeComStage(stage.gpt, stage.product, platform)
+        finally:
+            await stage.product.close()
