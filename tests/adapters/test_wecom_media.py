@@ -11,7 +11,6 @@ from typing import Any
 import aiohttp
 import msgspec
 import pytest
-from adapters.wechat.wecom.socket import Refused
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
@@ -21,6 +20,7 @@ from hypothesis import strategies as st
 from adapters.wechat.wecom import media
 from adapters.wechat.wecom.events import MediaRef
 from adapters.wechat.wecom.media import Decryptor, fetch, kinds, upload
+from adapters.wechat.wecom.socket import Refused
 from bridge.model import BridgeError, Download, TooBig, Unreachable, Unsure
 
 KEY = bytes(range(32))

@@ -8,9 +8,9 @@ from typing import Any
 
 import msgspec
 import pytest
-from adapters.wechat.wecom.socket import BadRequest, Expired, Refused
 
 from adapters.wechat.wecom.events import Handle
+from adapters.wechat.wecom.socket import BadRequest, Expired, Refused
 from adapters.wechat.wecom.surface import AnswerSurface
 from bridge.model import (
     AnyEvent,

@@ -147,7 +147,7 @@ async def test_a_thousand_callbacks_are_answered_once_each(mp: MpStage, verified
         mp.gpt.next(Script(text=f"answer for one of them {number}.", gate=gates[number]))
         loop.call_later(rng.choice([0.0, rng.uniform(0, 20)]), gates[number].open)
         mp.account.say("hello", sender=user)
-        await asyncio.sleep(0.03)  # as fast as two cores can play all the parts
+        await asyncio.sleep(0.05)  # as fast as two cores can play all the parts
     await mp.account.until(lambda: not mp.account.busy, 60)
     if not verified:
         await mp.product.until(lambda: len(mp.gpt.asked) == count, 60)

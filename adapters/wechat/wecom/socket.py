@@ -51,6 +51,8 @@ SLOW_DOWN = 20.0
 COMMIT_AGAIN = 2.0
 """Seconds before a callback that could not be committed is tried again."""
 FRAME_MOST = 4 << 20
+"""Bytes of a frame."""
+BAD_REQUEST, EXPIRED, NOT_SUBSCRIBED = 846605, 846608, 846609
 
 TOO_OFTEN = frozenset({45009, 45033, 846607})
 
@@ -227,14 +229,11 @@ class Socket:
 
     @staticmethod
     async def _meaning(ws: aiohttp.ClientWebSocketResponse, code: int, words: str) -> BridgeError:
-        match code:
-            case 846609:  # NOT_SUBSCRIBED: WeCom has forgotten this connection
-                await ws.close()
-                return Unreachable("WeCom has forgotten the long connection")
-            case 846608:  # EXPIRED
-                return Expired(code)
-            case 846605:  # BAD_REQUEST
-                return BadRequest(code)
+        if code == NOT_SUBSCRIBED:
+            await ws.close()
+            return Unreachable("WeCom has forgotten the long connection")
+        if code in (EXPIRED, BAD_REQUEST):
+            return (Expired if code == EXPIRED else BadRequest)(code)
         if code in TOO_OFTEN or "freq" in words or "limit" in words:
             return RateLimited(SLOW_DOWN, f"WeCom wants fewer frames (errcode {code})")
         return Refused(code)
