@@ -243,7 +243,7 @@ class Budget:
         used = line.used(now)
         if not used:
             return 0.0
-        room = line.rate.calls - FINAL_CALLS
+        room = max(1.0, line.rate.calls - FINAL_CALLS)
         spread = (line.log[0] + line.rate.seconds - now) / max(1.0, room - used)
         gap = max(interval, min(interval * (1 + used) / 2, max(spread, line.rate.seconds / room)))
         if line.held_until and now - line.held_until < SLOW_AFTER_HOLD:

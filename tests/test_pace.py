@@ -30,6 +30,17 @@ def test_no_window_ever_holds_more_than_its_calls(asks: list[tuple[float, str, b
         assert sum(at <= t < at + 1 for t, _ in made) <= 5
 
 
+@given(st.integers(1, 4), st.lists(st.tuples(st.floats(0.0, 2.0), st.booleans()), max_size=40))
+def test_a_limit_of_few_calls_is_kept_as_well(calls: int, asks: list[tuple[float, bool]]) -> None:
+    budget, limits = Budget(), caps(Rate(calls, 5))
+    now, made = 0.0, list[float]()
+    for step, durable in asks:
+        now += step
+        if budget.take("a", limits, now, durable=durable) == 0.0:
+            made.append(now)
+    assert all(sum(at <= t < at + 5 for t in made) <= calls for at in made)
+
+
 @settings(max_examples=100)
 @given(st.lists(st.tuples(st.floats(0.0, 3.0), st.booleans()), min_size=1, max_size=80))
 def test_whoever_waits_as_told_gets_through(asks: list[tuple[float, bool]]) -> None:
